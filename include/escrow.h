@@ -1,0 +1,253 @@
+#ifndef ESCROWFS_ESCROW_H
+#define ESCROWFS_ESCROW_H
+
+#include "bytes.h"
+#include "error.h"
+#include "event.h"
+#include "facts.h"
+#include "secret.h"
+#include "store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The escrow: what may be done with tokens and what it leaves behind. It calls mdm for messages,
+ * seal for keys, store for the disk. Above it, fs turns requests into these calls and cli does the
+ * same for the command line. All calls are safe from any thread.
+ *
+ * What is refused here is recorded on the trail, with the sentence that fail() kept, before the
+ * call returns (as far as it can be; repeats are counted). What is done is recorded in the same
+ * transaction that does it.
+ *
+ * MUST: a retrieval is on the trail, on disk, before its bytes leave.
+ *       (test: retrieve_records_first)
+ * MUST: what can't be recorded does not happen. (test: unrecorded_not_done)
+ * MUST: plaintext is given out in secure memory, to one owner. (test: retrieve_in_secret)
+ * MUST: a reply with a token goes only to a descriptor that may be read. (test: get_needs_reading)
+ */
+struct escrow;
+
+enum escrow_mode {
+	ESCROW_SERVE,  /* the writing mount */
+	ESCROW_SHARE,  /* the command line, beside a mount or without one */
+	ESCROW_SEALED, /* one point in time, without a key, nothing written */
+};
+
+struct escrow_options {
+	const char *store; /* its directory */
+	enum escrow_mode mode;
+	const char
+		*holder; /* ESCROW_SERVE: where, for others' messages: "mounted on /mnt/escrow" */
+	const char *key_uri; /* NULL: the one that the store remembers; missing is then a warning */
+	const char *passphrase_file; /* NULL: none */
+	uint32_t uid, gid;	     /* the owner of the mount */
+};
+
+/*
+ * Opens the escrow. Errors of store_open() and of seal_key_load(); ERR_INVALID: the key is none of
+ * the store's recipients', or lies inside the store. Closed with escrow_close().
+ */
+enum error escrow_open(const struct escrow_options *, struct escrow **);
+void escrow_close(struct escrow *);
+
+bool escrow_sealed(const struct escrow *);
+bool escrow_has_key(const struct escrow *);
+
+/* The mount's first and last words on the trail. */
+enum error escrow_mounted(struct escrow *, const struct actor *, const char *where);
+enum error escrow_unmounted(struct escrow *, const struct actor *, const char *where);
+
+/* Once a second or so: writes counted repeats of refusals to the trail once they are a minute old.
+ */
+void escrow_tick(struct escrow *);
+
+/*
+ * Puts a refusal on the trail that a layer above made. Returns `code`. The sentence is
+ * fail_why()'s.
+ */
+enum error escrow_refuse(struct escrow *, const struct actor *, const char *udid, enum error code);
+
+/* ---- devices ---- */
+
+/* The device of this number (ERR_GONE); of this exact name (ERR_NOT_FOUND). */
+enum error escrow_device(struct escrow *, int64_t id, struct device *out);
+enum error escrow_device_named(struct escrow *, const char *udid, struct device *out);
+
+/* mkdir: ERR_INVALID (not a UDID), ERR_EXISTS (in any case of letters). */
+enum error escrow_device_make(struct escrow *, const struct actor *, const char *udid,
+			      struct device *out);
+/* rmdir: ERR_NOT_EMPTY while a token is escrowed; its history stays. */
+enum error escrow_device_remove(struct escrow *, const struct actor *, const char *udid,
+				struct device *out);
+
+/* As store_devices(): a page of the listing after a cursor. */
+enum error escrow_devices(struct escrow *, enum status, int64_t after, int limit,
+			  store_each_device *, void *);
+/*
+ * The devices that changed after `after`, a page; and the number of the newest change now, at no
+ * cost. What other processes change is seen too.
+ */
+enum error escrow_changes(struct escrow *, int64_t after, int limit, store_each_change *, void *);
+enum error escrow_change_number(struct escrow *, int64_t *out);
+
+/* /search: "serialnumber", "macaddress", "imeinumber"; by names in any case. ERR_NOT_FOUND. */
+enum error escrow_search(struct escrow *, enum name_kind, const char *name, struct device *out);
+/* By UDID in any case. ERR_NOT_FOUND. */
+enum error escrow_search_udid(struct escrow *, const char *udid, struct device *out);
+enum error escrow_names(struct escrow *, enum name_kind, int64_t after, int limit,
+			store_each_name *, void *);
+
+/* The text of security.json as it is now, and the change number that it belongs to. The caller
+ * frees. */
+enum error escrow_security(struct escrow *, int64_t id, struct bytes *text, int64_t *change);
+
+/* ---- tokens ---- */
+
+/*
+ * The retrieval: records, unseals, checks. `text` is what the file shows: one line of base64, in a
+ * sealed mount the PEM of the seal; empty when nothing is escrowed. ERR_NO_KEY, ERR_BAD_SEAL,
+ * ERR_GONE. The caller frees `text`.
+ */
+enum error escrow_retrieve(struct escrow *, const struct actor *, int64_t id, struct secret *text);
+
+/* truncate -s 0: the token is removed, its version kept. OK when there is none. */
+enum error escrow_remove(struct escrow *, const struct actor *, int64_t id);
+
+/* ---- writing: one message a descriptor ---- */
+
+/*
+ * A writer gathers what is written to one open descriptor, sees when the message is whole, acts on
+ * it then, and keeps its verdict: what is refused stays refused. The states are drawn in escrow's
+ * writer.c. Safe from several threads.
+ */
+struct writer;
+
+enum writer_target {
+	WRITER_TOKEN,	 /* base64, SetBootstrapToken, PEM; 64 KiB */
+	WRITER_SECURITY, /* security.json; 64 KiB */
+	WRITER_CHECKIN,	 /* any message; 1 MiB */
+};
+
+/*
+ * `readable`: the descriptor may be read, so that a check-in's reply has somewhere to go. `id`: the
+ * device, 0 for a check-in. Freed with writer_free(), which wipes.
+ */
+enum error writer_new(struct escrow *, enum writer_target, int64_t id, bool readable,
+		      struct writer **);
+void writer_free(struct writer *);
+
+/*
+ * Takes bytes that were written at `offset`, which must be what was written before (ERR_INVALID).
+ * When they make the message whole it is acted on, and the error is that verdict. The caller wipes
+ * its own buffer.
+ */
+enum error writer_write(struct writer *, const struct actor *, const void *, size_t,
+			uint64_t offset);
+
+/* close(2) of one of the descriptor's copies: see the contract for which forms it ends. */
+enum error writer_flush(struct writer *, const struct actor *);
+
+/* ftruncate(2): to the length just written is fine, 0 with nothing written removes the token, else
+ * ERR_INVALID. */
+enum error writer_truncate(struct writer *, const struct actor *, uint64_t length);
+
+/*
+ * The next bytes of a check-in's reply, at most `size`; *n is 0 at its end. They lie in the
+ * writer's secure memory, valid until the next call. ERR_INVALID: the message isn't whole. After a
+ * refusal the reply is one line that says why.
+ */
+enum error writer_read(struct writer *, const struct actor *, size_t size, const void **data,
+		       size_t *n);
+
+/* ---- who may: owners, modes, ACLs ---- */
+
+/*
+ * A node as far as access goes: its inode number; the inode number of its policy (0: none); the
+ * permission bits that it has when nobody set any; the device that it belongs to, for the trail
+ * (NULL: none), and its path.
+ */
+struct access_node {
+	uint64_t node, policy;
+	uint32_t mode;
+	bool directory;
+	const char *udid, *path;
+};
+
+/* What holds: its own setting, else its policy's, else the table's mode and the owner of the mount.
+ */
+enum error escrow_access(struct escrow *, const struct access_node *, struct access *out);
+
+/* chmod(2): ERR_FORBIDDEN for setuid, setgid and sticky bits. With an ACL the group's bits are its
+ * mask's. */
+enum error escrow_chmod(struct escrow *, const struct actor *, const struct access_node *,
+			uint32_t mode);
+/* chown(2): UINT32_MAX leaves one as it is. */
+enum error escrow_chown(struct escrow *, const struct actor *, const struct access_node *,
+			uint32_t uid, uint32_t gid);
+/* setxattr(2) of system.posix_acl_access or _default, and removexattr(2) with len 0. ERR_INVALID:
+ * not an ACL. */
+enum error escrow_set_acl(struct escrow *, const struct actor *, const struct access_node *,
+			  bool is_default, const void *acl, size_t len);
+
+/* ---- the trail, counters, the disk ---- */
+
+enum error escrow_trail_end(struct escrow *, struct trail_end *out);
+enum error escrow_trail_read(struct escrow *, uint64_t offset, void *, size_t size, size_t *n);
+
+/* Prometheus text format. The caller frees. */
+enum error escrow_metrics(struct escrow *, struct bytes *out);
+
+enum error escrow_space(struct escrow *, struct store_space *, uint64_t *devices);
+
+/* ---- for the command line ---- */
+
+struct escrow_birth {
+	const char *store;
+	const char *key_uri;	       /* NULL: make STORE.key.pem */
+	const char *const *recipients; /* certificate files, besides */
+	int recipient_count;
+	bool no_recovery;
+	const char *passphrase_file;
+};
+/* What init made, for telling: paths ("" when not made). */
+struct escrow_born {
+	char key_path[STORE_URI_MAX], recovery_path[STORE_URI_MAX];
+	int recipients;
+};
+/* Makes a store and its keys. Refuses to overwrite anything; what it made is taken back when it
+ * fails. */
+enum error escrow_init(const struct escrow_birth *, const struct actor *, struct escrow_born *out);
+
+/* What happened to one message of an import. */
+enum import_result { IMPORT_DONE, IMPORT_NOTHING, IMPORT_REFUSED, IMPORT_RESULTS };
+/* One message (header lines or webhook JSON around it are fine), as /checkin would take it, without
+ * a reply. */
+enum error escrow_import(struct escrow *, const struct actor *, const uint8_t *, size_t,
+			 enum import_result *);
+
+/* What verify found, one sentence at a time. */
+typedef void escrow_finding(void *context, const char *sentence);
+struct escrow_verified {
+	int64_t lines, versions, opened, unopened; /* unopened: no key here */
+	int64_t findings;
+};
+/* Walks the chain, compares blobs with the trail, opens every seal that it has a key for, checks
+ * the database. */
+enum error escrow_verify(struct escrow *, escrow_finding *, void *context,
+			 struct escrow_verified *out);
+
+struct escrow_status {
+	uint64_t devices[STATUS_COUNT];
+	struct trail_end trail;
+	struct store_space space;
+	char served_by[256]; /* "" when nobody serves it */
+	int recipients;
+};
+enum error escrow_status(struct escrow *, struct escrow_status *out);
+/* The i-th recipient: its name, certificate's fingerprint and expiry. */
+enum error escrow_recipient(struct escrow *, int i, struct recipient *, char fingerprint[static 65],
+			    int64_t *expires_at);
+
+#endif

@@ -1,0 +1,80 @@
+#ifndef ESCROWFS_JSON_H
+#define ESCROWFS_JSON_H
+
+#include "bytes.h"
+#include "error.h"
+#include "event.h"
+#include "facts.h"
+#include "secret.h"
+#include "store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * JSON in and out: webhook envelopes, security.json, lines of the trail. Plain values on this side,
+ * text on the other.
+ */
+
+/* ---- webhooks ---- */
+
+/* What NanoMDM and MicroMDM post: {"topic", "created_at", "checkin_event" or "acknowledge_event":
+ * {"raw_payload"}}. */
+struct json_webhook {
+	int64_t created_at;    /* 0: none, or not a time after 1970 (real ones say 0001-01-01) */
+	struct secret payload; /* raw_payload, decoded; len 0: the event carries none */
+};
+
+/* ERR_INVALID says what is wrong. Events of other kinds have no payload. The caller frees
+ * out->payload. */
+enum error json_webhook(const uint8_t *, size_t, struct json_webhook *out);
+
+/* Where the first JSON object in `text` ends (the offset behind its brace), or 0: not whole yet.
+ * Bounded in time by len. */
+size_t json_object_end(const uint8_t *text, size_t len);
+
+/* ---- security.json ---- */
+
+/* All that security.json shows of a device. */
+struct json_security {
+	const struct device *device;
+	const struct facts *facts;
+	bool given;	 /* BootstrapTokenEscrowStatus: the device would be given a token */
+	bool token_keys; /* show the other Bootstrap Token keys: not for macOS 10.15 */
+	const char *const *reasons;
+	int reason_count;
+	const struct version *versions;
+	int version_count;
+	int64_t facts_at; /* the newest report */
+};
+
+/* The text: two-space indent, the contract's order, a newline at the end. ERR_MEMORY. The caller
+ * frees. */
+enum error json_security_write(const struct json_security *, struct bytes *out);
+
+/*
+ * Reads what somebody writes to a device's security.json: facts (with `at`, SOURCE_BY_HAND),
+ * verdicts read over, null for unknown. ERR_INVALID names the key that is unknown or of the wrong
+ * type, or says that it is another device's (Udid).
+ */
+enum error json_security_read(const uint8_t *, size_t, const char *udid, int64_t at,
+			      struct facts *out);
+
+/* ---- the trail ---- */
+
+/* One line without its chain, its last brace and its newline: {"seq":1,...,"command":"cat".
+ * ERR_MEMORY. */
+enum error json_event_write(const struct event *, int64_t seq, struct bytes *out);
+
+/* What `verify` needs of a line. */
+struct json_line {
+	int64_t seq;
+	char action[24], udid[UDID_MAX + 1], outcome[16];
+	int version;
+	char blob[65], chain[65]; /* "" when there is none */
+};
+/* ERR_INVALID: not a line of the trail. */
+enum error json_event_read(const char *line, size_t len, struct json_line *out);
+
+#endif

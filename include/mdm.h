@@ -1,0 +1,129 @@
+#ifndef ESCROWFS_MDM_H
+#define ESCROWFS_MDM_H
+
+#include "bytes.h"
+#include "error.h"
+#include "facts.h"
+#include "secret.h"
+#include "text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Apple's messages in, replies out. Names are those of Apple's MDM protocol (Check-in; SecurityInfo
+ * and DeviceInformation commands). Everything that comes in is the enemy's: guarded before libplist
+ * sees it.
+ *
+ * MUST: no input makes the parser crash, crawl or use much more memory than its size.
+ *       (test: guard_...)
+ * MUST: a BootstrapToken's base64 is checked strictly. (test: token_data_strict)
+ * MUST: the plaintext leaves in secure memory; other copies are wiped. (test: token_in_secret)
+ * MUST: recovery keys, PINs, passwords and unlock tokens are never kept. (test: secrets_not_kept)
+ */
+
+#define MDM_MESSAGE_MAX (1024 * 1024)
+#define MDM_DEPTH_MAX 32
+
+enum message_kind {
+	MESSAGE_OTHER, /* other results, Idle, NotNow, other check-ins: accepted, nothing done */
+	MESSAGE_AUTHENTICATE,
+	MESSAGE_TOKEN_UPDATE,
+	MESSAGE_CHECK_OUT,
+	MESSAGE_SET_BOOTSTRAP_TOKEN,
+	MESSAGE_GET_BOOTSTRAP_TOKEN,
+	MESSAGE_SECURITY_INFO,
+	MESSAGE_DEVICE_INFORMATION,
+	MESSAGE_COUNT
+};
+
+/* "Authenticate", "SecurityInfo" ...; "other". */
+const char *message_word(enum message_kind);
+
+struct message {
+	enum message_kind kind;
+	char id[UDID_MAX + 1]; /* UDID, else EnrollmentID; "" when the message names no device */
+	bool user_enrolled;    /* it has an EnrollmentID and no UDID */
+	bool user_channel;     /* UserID or EnrollmentUserID */
+	bool awaiting_configuration;
+	bool preflight_success; /* DeviceInformation: EACSPreflight is "success" */
+	bool webhook;		/* it came inside a webhook's JSON */
+	int64_t at;		/* when it was sent, as the envelope says; 0: not said */
+	char identity[65];	/* the Identity: header, lower-case hex SHA-256; "" */
+	struct facts reported;	/* at and source are set; at is message.at or `now` */
+	struct secret token;	/* SetBootstrapToken; len 0: absent or empty, that is, remove */
+};
+
+/* Frees the token and zeroes the rest; for SCOPED. */
+void message_free(struct message *);
+
+/* ---- is it whole yet? ---- */
+
+enum mdm_form {
+	FORM_UNKNOWN, /* too few bytes to tell */
+	FORM_BASE64,  /* anything else, in a token; in a check-in: nothing that it takes */
+	FORM_XML,     /* whole at </plist> */
+	FORM_BINARY,  /* whole when its trailer fits, or when the caller says so */
+	FORM_PEM,     /* whole at -----END CMS----- */
+	FORM_JSON,    /* whole when its braces close */
+};
+
+/* Tells a message's form by how it starts (white space and a BOM aside). */
+enum mdm_form mdm_form(const uint8_t *, size_t);
+
+/*
+ * Where in `text` the first message of that form ends (the offset behind its last byte), or 0: it
+ * isn't whole yet. `from` is where the search may go on: the length of what was looked at before,
+ * so that a message that comes in small pieces costs no more than one that comes at once. FORM_JSON
+ * looks at everything: keep it in small pieces' sum. FORM_XML ignores </plist> inside comments and
+ * CDATA.
+ */
+size_t mdm_message_end(enum mdm_form, const uint8_t *text, size_t len, size_t from);
+
+/* White space only: may follow a whole message. */
+bool mdm_blank(const uint8_t *, size_t);
+
+/* ---- reading ---- */
+
+/*
+ * The length of the header lines (`Name: value`, and the empty line that ends them) before a
+ * message; 0: there are none; SIZE_MAX: they haven't ended yet. ERR_INVALID is left to mdm_read().
+ */
+size_t mdm_headers_end(const uint8_t *, size_t);
+
+/*
+ * Reads one whole message as /checkin takes it: header lines, then a property list (XML, binary) or
+ * a webhook's JSON. `now` is the time of facts when the envelope has none (or one in the future).
+ * ERR_INVALID says what is wrong; ERR_TOO_BIG. The caller frees `out` with message_free(), also
+ * after an error.
+ */
+enum error mdm_read(const uint8_t *, size_t, int64_t now, struct message *out);
+
+/*
+ * Reads a SetBootstrapToken property list alone, as `token` takes it and as a seal holds it.
+ * out->id is "" when it names no UDID. ERR_INVALID when it is another message.
+ */
+enum error mdm_read_token(const uint8_t *, size_t, struct message *out);
+
+/* A token as base64 text. ERR_INVALID: bad base64, empty, or a FileVault recovery key. The caller
+ * frees. */
+enum error mdm_read_base64(const uint8_t *, size_t, struct secret *token);
+
+/* Splits concatenated property lists (a stream of messages): the offset behind the first, or 0 when
+ * it isn't whole. */
+size_t mdm_stream_next(const uint8_t *, size_t);
+
+/* ---- writing ---- */
+
+/* The reply to GetBootstrapToken: an XML property list; without the key when token is NULL. The
+ * caller frees. */
+enum error mdm_write_reply(const struct secret *token, struct secret *out);
+
+/* A SetBootstrapToken message with the UDID: what is sealed. The caller frees. */
+enum error mdm_write_token(const char *udid, const struct secret *token, struct secret *out);
+
+/* The token as one line of base64 and a newline: what the file `token` shows. The caller frees. */
+enum error mdm_write_base64(const struct secret *token, struct secret *out);
+
+#endif

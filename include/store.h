@@ -1,0 +1,281 @@
+#ifndef ESCROWFS_STORE_H
+#define ESCROWFS_STORE_H
+
+#include "bytes.h"
+#include "error.h"
+#include "facts.h"
+#include "text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The store: devices, facts, versions, access, names, recipients and the audit trail, on disk, in
+ * transactions. It knows no rules: what may be done and what an event is, the escrow decides. It
+ * never sees plaintext.
+ *
+ * Reading happens in a view: a consistent state, short-lived, from any thread. Changing happens in
+ * a change, a function that the store runs for its caller in one transaction, together with those
+ * of other callers that wait at the same time, and that is on disk when store_change() returns OK.
+ * Both are a struct tx.
+ *
+ * Texts and blobs that a call gives are copied. Errors: ERR_IO, ERR_NO_SPACE, ERR_READ_ONLY,
+ * ERR_MEMORY from the disk in any call; others are named. ERR_NOT_FOUND leaves `out` untouched.
+ */
+struct store;
+struct tx;
+
+enum store_mode {
+	STORE_SERVE,	/* the one writing mount: refused while another holds it (ERR_BUSY) */
+	STORE_SHARE,	/* reads and writes beside a mount: import, verify, status */
+	STORE_SNAPSHOT, /* reads one point in time, opened now, for as long as it is open; writes
+			   nothing */
+};
+
+/* Sizes of what the store keeps and doesn't understand. */
+#define STORE_KEY 32	/* the key under which tokens are compared */
+#define STORE_DIGEST 32 /* SHA-256 */
+#define STORE_ACL_MAX 4096
+#define STORE_URI_MAX 1024
+
+/* ---- the store itself ---- */
+
+/* What a new store is born with. */
+struct store_birth {
+	uint8_t key[STORE_KEY];
+	char key_uri[STORE_URI_MAX]; /* where the daily key is; "" for the default beside the store
+				      */
+	int64_t at;
+};
+
+/*
+ * Makes directory `path` (mode 0700) and a store in it. ERR_EXISTS when there is anything at `path`
+ * but an empty directory; what was made is removed again when it fails.
+ */
+enum error store_create(const char *path, const struct store_birth *);
+
+/*
+ * Opens a store, bringing an older schema up to date first (never in STORE_SNAPSHOT).
+ * ERR_NOT_FOUND: there is none at `path`. ERR_INVALID: it isn't one, or it is from a newer version,
+ * or anybody may write to its directory. ERR_BUSY: STORE_SERVE, and another process serves it; the
+ * sentence says which and where. `holder` is what such a sentence says of us
+ * ("mounted on /mnt/escrow"); NULL in other modes. Closed with store_close().
+ */
+enum error store_open(const char *path, enum store_mode, const char *holder, struct store **);
+void store_close(struct store *);
+
+/* Who serves the store now ("process 812, mounted on /mnt/escrow"). False: nobody. */
+bool store_served_by(const char *path, char *out, size_t size);
+
+/* As at its birth. */
+enum error store_birth(struct store *, struct store_birth *out);
+
+/* The disk under it, in bytes; `used`: the store's own files. */
+struct store_space {
+	uint64_t total, available, used;
+	uint64_t files_free;
+};
+enum error store_space(struct store *, struct store_space *out);
+
+/* Checks the engine's own structures (slow). ERR_INVALID says what is broken. */
+enum error store_check(struct store *);
+
+/* ---- views and changes ---- */
+
+/* A view of the store as it is now. Ended with store_view_end(), by the same thread. */
+enum error store_view(struct store *, struct tx **);
+void store_view_end(struct tx *);
+void store_view_scoped(struct tx **); /* for SCOPED */
+
+/*
+ * Runs `apply` in one transaction and returns when it is on disk. An error of apply undoes what it
+ * did and is returned with its sentence; an error of the disk undoes it too, and nothing has
+ * changed. `apply` runs on the store's own thread: short, no waiting. Views begun after the return
+ * see the change.
+ */
+typedef enum error store_apply(struct tx *, void *context);
+enum error store_change(struct store *, store_apply *, void *context);
+
+/*
+ * A number that grows with every committed change that touches a device (by this process or
+ * another). Cheap.
+ */
+enum error store_change_number(struct tx *, int64_t *);
+
+/* ---- devices ---- */
+
+struct device {
+	int64_t id; /* from 256 up; never used again. Also the DeviceId in security.json */
+	char udid[UDID_MAX + 1];
+	bool user_enrolled; /* known by its EnrollmentID, without a UDID */
+	bool unenrolled;    /* CheckOut, and nothing since */
+	enum status status;
+	char identity[65]; /* hex SHA-256 of its client certificate; "" */
+	int64_t created_at, enrolled_at, reenrolled_at, checked_out_at;
+	int64_t retrieved_at, proven_at, escrowed_at;
+	/* what the tree shows, settled with every change of the device */
+	uint32_t security_size; /* bytes of security.json */
+	uint32_t token_size;	/* bytes of the current token; 0: none */
+	int64_t security_at, status_at,
+		token_at; /* each strictly later than before when its file changes */
+	int64_t change;	  /* the change number that touched it last; set by the store */
+};
+
+/* By its exact name; by its name in any case; by number (ERR_GONE when it isn't there any more). */
+enum error store_device_named(struct tx *, const char *udid, struct device *out);
+enum error store_device_folded(struct tx *, const char *udid, struct device *out);
+enum error store_device(struct tx *, int64_t id, struct device *out);
+
+/* Adds a device (id, change are set in it). ERR_EXISTS: there is one whose name is the same in any
+ * case. */
+enum error store_device_add(struct tx *, struct device *);
+/* Writes all of it back, by id, and gives it a new change number (set in it). */
+enum error store_device_save(struct tx *, struct device *);
+/* Takes it out of sight at time `at`: its versions stay, its facts, names and access rows go. */
+enum error store_device_remove(struct tx *, int64_t id, int64_t at);
+
+/*
+ * The names and numbers of devices, by number, after cursor `after` (0: from the first), `limit` at
+ * the most. Stops early when `each` returns false. `status`: only those with it, or STATUS_COUNT
+ * for all.
+ */
+typedef bool store_each_device(void *context, int64_t id, const char *udid);
+enum error store_devices(struct tx *, enum status, int64_t after, int limit, store_each_device *,
+			 void *);
+
+/* Those whose change number is over `after`, in the order of change; `change` says which. Removed
+ * ones too. */
+typedef bool store_each_change(void *context, int64_t change, int64_t id, const char *udid,
+			       bool removed);
+enum error store_devices_changed(struct tx *, int64_t after, int limit, store_each_change *,
+				 void *);
+
+/* How many devices in each status. */
+enum error store_device_counts(struct tx *, uint64_t out[static STATUS_COUNT]);
+
+/* ---- facts ---- */
+
+/* All facts of a device; those never reported are zero. */
+enum error store_facts(struct tx *, int64_t device, struct facts *out);
+/* Writes those that differ from what is stored. */
+enum error store_facts_save(struct tx *, int64_t device, const struct facts *);
+
+/* ---- names in /search ---- */
+
+enum name_kind { NAME_SERIAL, NAME_MAC, NAME_IMEI };
+
+/* Replaces the device's names of one kind; folded by the caller (text.h). n may be 0. */
+enum error store_names_save(struct tx *, int64_t device, enum name_kind, const char *const names[],
+			    int n);
+/* The device with the latest enrolled_at (then the highest id) that has the name. ERR_NOT_FOUND. */
+enum error store_name(struct tx *, enum name_kind, const char *folded, struct device *out);
+/* Each name once, with the device that store_name() would give; `cursor` goes into `after` of the
+ * next call. */
+typedef bool store_each_name(void *context, int64_t cursor, const char *name, const char *udid);
+enum error store_names(struct tx *, enum name_kind, int64_t after, int limit, store_each_name *,
+		       void *);
+
+/* ---- versions ---- */
+
+enum version_end { END_NONE, END_REPLACED, END_REMOVED, END_UNDONE, END_COUNT };
+enum version_renewal {
+	RENEWAL_NONE,
+	RENEWAL_AUTHENTICATED, /* since it was escrowed the device sent Authenticate */
+	RENEWAL_SET_UP,	       /* and then a TokenUpdate with AwaitingConfiguration: stale */
+};
+
+struct version {
+	int64_t id; /* never used again */
+	int64_t device;
+	int number; /* 1, 2 ... within the device's UDID */
+	int64_t escrowed_at, confirmed_at, sealed_at, ended_at; /* ended_at 0: the current one */
+	enum version_end end;
+	enum version_renewal renewal;
+	uint32_t token_size;	      /* bytes of plaintext */
+	uint8_t mac[STORE_DIGEST];    /* of the plaintext, under the store's key */
+	uint8_t digest[STORE_DIGEST]; /* SHA-256 of the blob */
+	bool verified;		      /* false: never opened here yet (imported without a key) */
+};
+
+/* The device's current version. ERR_NOT_FOUND: none is escrowed. */
+enum error store_version_current(struct tx *, int64_t device, struct version *out);
+/* By number; by row. */
+enum error store_version_numbered(struct tx *, int64_t device, int number, struct version *out);
+enum error store_version(struct tx *, int64_t id, struct version *out);
+/* The newest version, current or not, that has this mac. ERR_NOT_FOUND. */
+enum error store_version_with_mac(struct tx *, int64_t device,
+				  const uint8_t mac[static STORE_DIGEST], struct version *out);
+/* Every version of a device in the order of numbers; device 0: of all, removed devices too, by row
+ * after `after`. */
+typedef bool store_each_version(void *context, const struct version *, const char *udid);
+enum error store_versions(struct tx *, int64_t device, int64_t after, store_each_version *, void *);
+
+/* The sealed blob of a version. The caller frees `out`. */
+enum error store_blob(struct tx *, int64_t version, struct bytes *out);
+
+/* Adds a current version: id and number are set in it. The one before must have ended (ERR_EXISTS).
+ */
+enum error store_version_add(struct tx *, struct version *, const void *blob, size_t len);
+/* Writes back all but the blob, by id. */
+enum error store_version_save(struct tx *, const struct version *);
+
+/* ---- access ---- */
+
+/*
+ * Owner, mode and ACLs that somebody set on a node of the tree, by the node's inode number. A node
+ * without a row has what its policy, or the table of the tree, says.
+ */
+struct access {
+	uint32_t uid, gid;
+	uint32_t mode; /* permission bits; the mask's bits in the group's when there is an ACL */
+	uint16_t acl_len, default_len; /* 0: none */
+	uint8_t acl[STORE_ACL_MAX];    /* system.posix_acl_access, as the kernel writes it */
+	uint8_t default_acl[STORE_ACL_MAX];
+	int64_t changed_at;
+};
+
+enum error store_access(struct tx *, uint64_t node,
+			struct access *out); /* ERR_NOT_FOUND: none set */
+enum error store_access_save(struct tx *, uint64_t node, const struct access *);
+
+/* ---- recipients ---- */
+
+struct recipient {
+	char name[64]; /* "daily", "recovery", or what the operator called it */
+	int64_t added_at;
+};
+/* The certificates (DER) to which everything is sealed. */
+typedef enum error store_each_recipient(void *context, const struct recipient *, const uint8_t *der,
+					size_t len);
+enum error store_recipients(struct tx *, store_each_recipient *, void *);
+enum error store_recipient_add(struct tx *, const struct recipient *, const uint8_t *der,
+			       size_t len);
+
+/* ---- the audit trail ---- */
+
+/* Where the trail stands: the last line's number and chain (0 and zeros at first), and its length
+ * in bytes. */
+struct trail_end {
+	int64_t seq;
+	uint8_t chain[STORE_DIGEST];
+	uint64_t size;
+	int64_t at; /* when the last line was added; 0 */
+};
+enum error store_trail_end(struct tx *, struct trail_end *out);
+
+/*
+ * Adds the next line: its exact bytes with the newline, and the chain that it ends in. seq must be
+ * the last + 1.
+ */
+enum error store_trail_add(struct tx *, int64_t seq, int64_t at, const void *line, size_t len,
+			   const uint8_t chain[static STORE_DIGEST]);
+
+/* Reads bytes of the trail from an offset, as of a file; *n is less than size only at its end. */
+enum error store_trail_read(struct tx *, uint64_t offset, void *buffer, size_t size, size_t *n);
+
+/* Every line from number `from` on, with its newline. `each` returns false to stop. */
+typedef bool store_each_line(void *context, int64_t seq, const char *line, size_t len);
+enum error store_trail(struct tx *, int64_t from, store_each_line *, void *);
+
+#endif

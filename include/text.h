@@ -1,0 +1,50 @@
+#ifndef ESCROWFS_TEXT_H
+#define ESCROWFS_TEXT_H
+
+#include "error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Small words and numbers. Every time in this program is an int64_t of nanoseconds since the epoch;
+ * 0 is "never".
+ */
+
+#define TEXT_TIME 32 /* room for a time as text, with its NUL */
+#define UDID_MAX 64  /* a UDID is 1 to 64 of [A-Za-z0-9-], kept as the device sends it */
+
+int64_t time_now(void);
+
+/* "2026-01-31T08:15:00.123Z" (RFC 3339, UTC, milliseconds). */
+void time_text(int64_t at, char out[static TEXT_TIME]);
+
+/*
+ * Reads an RFC 3339 time ("2018-08-13T14:30:16.13272395Z", with an offset too).
+ * False when it isn't one, or lies before 1970 or after 2261.
+ */
+bool time_read(const char *text, int64_t *at);
+
+/* Is it a UDID as UDID_MAX has it? `len` without a NUL. */
+bool udid_valid(const char *udid, size_t len);
+
+/* Lower-case hex and a NUL: 2 n + 1 bytes. */
+void hex_write(const uint8_t *bytes, size_t n, char *out);
+
+/* Exactly 2 n hex digits of any case. */
+bool hex_read(const char *text, size_t n, uint8_t *out);
+
+/*
+ * The form in which a serial number, a UDID or an IMEI is looked up: lower-case, ASCII only. Text
+ * that does not fit is cut. Returns out.
+ */
+char *text_fold(const char *text, char *out, size_t size);
+
+/*
+ * A hardware address as twelve lower-case hex digits, whatever separators (':', '-', '.', ' ') it
+ * has. False when there aren't twelve, or all are 0, which devices send when they have none.
+ */
+bool mac_fold(const char *text, char out[static 13]);
+
+#endif
