@@ -38,6 +38,9 @@ enum error fail(enum error code, const char *format, ...) __attribute__((format(
 /* The sentence of this thread's last fail(); "" before the first. Valid until the next fail(). */
 const char *fail_why(void);
 
+/* The errno's name, as the trail shows an outcome: "EINVAL"; "ok" for OK. */
+const char *error_name(enum error);
+
 /* Leaves the function with the error of `expression`, if it has one. */
 #define TRY(expression)                                                                            \
 	do {                                                                                       \

@@ -21,3 +21,26 @@ const char *fail_why(void)
 {
 	return sentence;
 }
+
+const char *error_name(enum error code)
+{
+	static const char *const names[ERR_COUNT] = {
+		[OK] = "ok",
+		[ERR_INVALID] = "EINVAL",
+		[ERR_FORBIDDEN] = "EPERM",
+		[ERR_TOO_BIG] = "EFBIG",
+		[ERR_NO_KEY] = "ENOKEY",
+		[ERR_BAD_SEAL] = "EBADMSG",
+		[ERR_NO_SPACE] = "ENOSPC",
+		[ERR_READ_ONLY] = "EROFS",
+		[ERR_IO] = "EIO",
+		[ERR_MEMORY] = "ENOMEM",
+		[ERR_NOT_FOUND] = "ENOENT",
+		[ERR_EXISTS] = "EEXIST",
+		[ERR_NOT_EMPTY] = "ENOTEMPTY",
+		[ERR_GONE] = "ESTALE",
+		[ERR_BUSY] = "EBUSY",
+		[ERR_ACCESS] = "EACCES",
+	};
+	return names[code];
+}

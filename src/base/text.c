@@ -13,6 +13,11 @@ int64_t time_now(void)
 	return now.tv_sec * SECOND + now.tv_nsec;
 }
 
+int64_t time_later(int64_t before, int64_t now)
+{
+	return now > before ? now : before + 1;
+}
+
 void time_text(int64_t at, char out[static TEXT_TIME])
 {
 	time_t seconds = at / SECOND;

@@ -1,0 +1,213 @@
+/*
+ * A device with all that is known of it, as one transaction sees it. Every change goes: load, change the
+ * dossier and its versions, settle. What the tree shows of a device (its word, the size and times of its
+ * files, its names in /search) is worked out once, here, and stored: stat(2) and listings then read
+ * columns, and security.json is written out only when it is opened.
+ */
+#include "inside.h"
+
+#include "base64.h"
+#include "json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct version *dossier_current(struct dossier *dossier)
+{
+	return dossier->current < 0 ? NULL : &dossier->versions[dossier->current];
+}
+
+void dossier_free(struct dossier *dossier)
+{
+	free(dossier->versions);
+	dossier->versions = NULL;
+	dossier->count = 0;
+}
+
+struct gathering {
+	struct dossier *dossier;
+	int cap;
+	bool failed;
+};
+
+static bool gather(void *context, const struct version *version, const char *udid)
+{
+	(void)udid;
+	struct gathering *g = context;
+	struct dossier *d = g->dossier;
+	if (d->count == g->cap) {
+		int cap = g->cap ? 2 * g->cap : 4;
+		struct version *more = realloc(d->versions, (size_t)cap * sizeof *more);
+		if (!more) {
+			g->failed = true;
+			return false;
+		}
+		d->versions = more;
+		g->cap = cap;
+	}
+	if (!version->ended_at)
+		d->current = d->count;
+	d->versions[d->count++] = *version;
+	return true;
+}
+
+static enum error load_versions(struct tx *tx, struct dossier *dossier)
+{
+	dossier_free(dossier);
+	dossier->current = -1;
+	struct gathering g = {.dossier = dossier};
+	TRY(store_versions(tx, dossier->device.id, 0, gather, &g));
+	return g.failed ? fail(ERR_MEMORY, "out of memory") : OK;
+}
+
+static enum error load_rest(struct tx *tx, struct dossier *dossier)
+{
+	TRY(store_facts(tx, dossier->device.id, &dossier->facts));
+	return load_versions(tx, dossier);
+}
+
+enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
+{
+	*dossier = (struct dossier){.current = -1};
+	TRY(store_device(tx, id, &dossier->device));
+	return load_rest(tx, dossier);
+}
+
+enum error dossier_find(struct tx *tx, const char *udid, struct dossier *dossier)
+{
+	*dossier = (struct dossier){.current = -1};
+	TRY(store_device_folded(tx, udid, &dossier->device));
+	return load_rest(tx, dossier);
+}
+
+enum error dossier_create(struct tx *tx, const char *udid, bool user_enrolled, int64_t now,
+			  struct dossier *dossier)
+{
+	*dossier = (struct dossier){
+		.device = {.user_enrolled = user_enrolled,
+			   .status = STATUS_NOT_ESCROWED,
+			   .created_at = now},
+		.current = -1,
+		.renamed = true,
+	};
+	strncpy(dossier->device.udid, udid, UDID_MAX);
+	return store_device_add(tx, &dossier->device);
+}
+
+/* ---- security.json ---- */
+
+static struct prerequisites prerequisites_of(const struct dossier *dossier)
+{
+	return rules_prerequisites(&dossier->facts, dossier->device.user_enrolled);
+}
+
+/*
+ * For macOS 10.15 the response has BootstrapTokenEscrowStatus alone of the Bootstrap Token keys; from 11 it
+ * has the others.
+ */
+static bool has_token_keys(const struct facts *facts)
+{
+	struct os_version version = rules_version(fact_text(facts, FACT_OS_VERSION));
+	return rules_platform(facts) != PLATFORM_MACOS || !version.known || version.major >= 11;
+}
+
+static int64_t newest_report(const struct facts *facts)
+{
+	int64_t newest = 0;
+	for (int i = 0; i < FACT_COUNT; i++)
+		if (facts->of[i].at > newest)
+			newest = facts->of[i].at;
+	return newest;
+}
+
+enum error dossier_security(const struct dossier *dossier, struct bytes *text)
+{
+	struct prerequisites prerequisites = prerequisites_of(dossier);
+	struct reasons reasons;
+	reasons_of(dossier, &prerequisites, &reasons);
+	struct json_security security = {
+		.device = &dossier->device,
+		.facts = &dossier->facts,
+		.given = dossier->current >= 0 && !dossier->device.unenrolled,
+		.token_keys = has_token_keys(&dossier->facts),
+		.reasons = reasons.line,
+		.reason_count = reasons.count,
+		.versions = dossier->versions,
+		.version_count = dossier->count,
+		.facts_at = newest_report(&dossier->facts),
+	};
+	return json_security_write(&security, text);
+}
+
+/* ---- settling ---- */
+
+static enum error save_name(struct tx *tx, const struct dossier *dossier, enum name_kind kind,
+			    enum fact_name first, enum fact_name second)
+{
+	char folded[2][FACT_TEXT];
+	const char *names[2];
+	int n = 0;
+	const enum fact_name facts[2] = {first, second};
+	for (int i = 0; i < 2 && (i == 0 || second != first); i++) {
+		const char *text = fact_text(&dossier->facts, facts[i]);
+		if (!text || !*text)
+			continue;
+		if (kind == NAME_MAC ? !mac_fold(text, folded[n])
+				     : !*text_fold(text, folded[n], sizeof folded[n]))
+			continue;
+		/* A name that can't be a directory entry can't be found either. */
+		if (strchr(folded[n], '/') || folded[n][0] == '.' ||
+		    (n && strcmp(folded[0], folded[1]) == 0))
+			continue;
+		names[n] = folded[n];
+		n++;
+	}
+	return store_names_save(tx, dossier->device.id, kind, names, n);
+}
+
+static enum error save_names(struct tx *tx, const struct dossier *dossier)
+{
+	TRY(save_name(tx, dossier, NAME_SERIAL, FACT_SERIAL_NUMBER, FACT_SERIAL_NUMBER));
+	TRY(save_name(tx, dossier, NAME_IMEI, FACT_IMEI, FACT_IMEI));
+	return save_name(tx, dossier, NAME_MAC, FACT_MAC_ADDRESS, FACT_WIFI_MAC);
+}
+
+enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
+{
+	struct device *device = &dossier->device;
+	TRY(load_versions(tx, dossier));
+	const struct version *current = dossier_current(dossier);
+
+	enum status before = device->status;
+	device->status = rules_status(&(struct standing){
+		.unenrolled = device->unenrolled,
+		.escrowed = current != NULL,
+		.set_up_anew = current && current->renewal == RENEWAL_SET_UP,
+		.needs = prerequisites_of(dossier).needs,
+	});
+	if (device->status != before || !device->status_at)
+		device->status_at = time_later(device->status_at, now);
+
+	device->escrowed_at = !current		      ? 0
+			      : current->confirmed_at ? current->confirmed_at
+						      : current->escrowed_at;
+	uint32_t token_size =
+		current ? (uint32_t)BASE64_ENCODED((size_t)current->token_size) + 1 : 0;
+	if (!device->token_at)
+		device->token_at = device->created_at;
+	if (current && device->token_at < current->sealed_at)
+		device->token_at = current->sealed_at;
+	else if (token_size != device->token_size)
+		device->token_at = time_later(device->token_at, now);
+	device->token_size = token_size;
+
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(dossier_security(dossier, &text));
+	device->security_size = (uint32_t)text.len;
+	device->security_at = time_later(device->security_at, now);
+
+	TRY(store_facts_save(tx, device->id, &dossier->facts));
+	if (dossier->renamed)
+		TRY(save_names(tx, dossier));
+	return store_device_save(tx, device);
+}

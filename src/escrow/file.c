@@ -1,0 +1,202 @@
+/*
+ * The file `token`: what reading, writing and truncating it by hand do. A device's own messages go through
+ * checkin.c; both end in token.c.
+ *
+ * MUST: a retrieval is on the trail, on disk, before its bytes leave. (test: retrieve_records_first)
+ * MUST: what can't be recorded does not happen. (test: unrecorded_not_done)
+ */
+#include "inside.h"
+
+#include <stdio.h>
+
+/* What all changes here need; each `..._apply` runs on the store's thread. */
+struct job {
+	struct escrow *escrow;
+	const struct actor *actor;
+	int64_t id, now;
+	int64_t version; /* row: what was unsealed; 0: nothing was there */
+	const struct sealed *sealed;
+	struct effect *effect;
+};
+
+/* ---- reading ---- */
+
+static enum error retrieve_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	SCOPED(dossier_free) struct dossier dossier;
+	TRY(dossier_load(tx, job->id, &dossier));
+	const struct version *current = dossier_current(&dossier);
+	if ((current ? current->id : 0) != job->version)
+		return fail(ERR_BUSY, "device %s: the token changed meanwhile",
+			    dossier.device.udid);
+	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, NULL, job->now));
+	return current ? dossier_settle(tx, &dossier, job->now) : OK;
+}
+
+static enum error retrieve_once(struct escrow *escrow, const struct actor *actor, int64_t id,
+				struct secret *text)
+{
+	struct device device;
+	struct version version;
+	SCOPED(bytes_free) struct bytes blob = {0};
+	TRY(token_look(escrow, id, &device, &version, &blob));
+
+	if (escrow->mode == ESCROW_SEALED) {
+		SCOPED(bytes_free) struct bytes pem = {0};
+		if (version.id)
+			TRY(seal_armor(blob.data, blob.len, &pem));
+		TRY(secret_new(pem.len, text));
+		return secret_add(text, pem.data, pem.len);
+	}
+
+	SCOPED(secret_free) struct secret token = {0}, line = {0};
+	if (version.id) {
+		TRY(token_open(escrow, &device, &version, &blob, &token));
+		TRY(mdm_write_base64(&token, &line));
+	}
+	struct job job = {.escrow = escrow,
+			  .actor = actor,
+			  .id = id,
+			  .now = time_now(),
+			  .version = version.id};
+	TRY(store_change(escrow->store, retrieve_apply, &job));
+	secret_move(text, &line);
+	return OK;
+}
+
+enum error escrow_retrieve(struct escrow *escrow, const struct actor *actor, int64_t id,
+			   struct secret *text)
+{
+	enum error result;
+	do {
+		secret_free(text);
+		result = retrieve_once(escrow, actor, id, text);
+	} while (result == ERR_BUSY);
+	return refuse_device(escrow, actor, id, result);
+}
+
+/* ---- writing ---- */
+
+static enum error escrow_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	SCOPED(dossier_free) struct dossier dossier;
+	TRY(dossier_load(tx, job->id, &dossier));
+	struct prerequisites prerequisites =
+		rules_prerequisites(&dossier.facts, dossier.device.user_enrolled);
+	if (prerequisites.needs != PREREQUISITES_MET) {
+		char needed[REASON_SIZE];
+		reason_needed(&dossier, &prerequisites, needed, sizeof needed);
+		return fail(ERR_FORBIDDEN, "device %s: not escrowed. %s", dossier.device.udid,
+			    needed);
+	}
+	TRY(token_put(tx, job->escrow, &dossier, job->actor, job->sealed, "by hand", job->now,
+		      job->effect));
+	return dossier_settle(tx, &dossier, job->now);
+}
+
+enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor, int64_t id,
+				const struct secret *token, struct effect *effect)
+{
+	struct device device;
+	TRY(escrow_device(escrow, id, &device));
+	for (bool again = false;; again = true) {
+		SCOPED(sealed_free) struct sealed sealed = {0};
+		TRY(token_seal(escrow, device.udid, token, again, &sealed));
+		struct job job = {.escrow = escrow,
+				  .actor = actor,
+				  .id = id,
+				  .now = time_now(),
+				  .sealed = &sealed,
+				  .effect = effect};
+		enum error result = store_change(escrow->store, escrow_apply, &job);
+		if (result != ERR_BUSY || again)
+			return result;
+	}
+}
+
+static enum error remove_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	SCOPED(dossier_free) struct dossier dossier;
+	TRY(dossier_load(tx, job->id, &dossier));
+	if (!dossier_current(&dossier)) {
+		*job->effect = (struct effect){.device = job->id};
+		return OK;
+	}
+	TRY(token_end(tx, job->escrow, &dossier, job->actor, "by hand", job->now, job->effect));
+	return dossier_settle(tx, &dossier, job->now);
+}
+
+enum error token_remove_by_hand(struct escrow *escrow, const struct actor *actor, int64_t id,
+				struct effect *effect)
+{
+	struct job job = {
+		.escrow = escrow, .actor = actor, .id = id, .now = time_now(), .effect = effect};
+	return store_change(escrow->store, remove_apply, &job);
+}
+
+enum error escrow_remove(struct escrow *escrow, const struct actor *actor, int64_t id)
+{
+	struct effect effect;
+	enum error result = token_remove_by_hand(escrow, actor, id, &effect);
+	return refuse_device(escrow, actor, id, result);
+}
+
+/* ---- taking back ---- */
+
+static enum error undo_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	const struct effect *effect = job->effect;
+	SCOPED(dossier_free) struct dossier dossier;
+	TRY(dossier_load(tx, job->id, &dossier));
+	struct version *current = dossier_current(&dossier);
+	/* Somebody escrowed or removed since: theirs stands. */
+	if ((current ? current->id : 0) != effect->added)
+		return OK;
+	int undone = 0;
+	if (current) {
+		current->ended_at = time_later(current->escrowed_at, job->now);
+		current->end = END_UNDONE;
+		undone = current->number;
+		TRY(store_version_save(tx, current));
+	}
+	if (effect->ended) {
+		struct version before;
+		TRY(store_version(tx, effect->ended, &before));
+		before.ended_at = 0;
+		before.end = END_NONE;
+		if (!undone)
+			undone = before.number;
+		TRY(store_version_save(tx, &before));
+	}
+	TRY(trail_add(tx, job->escrow,
+		      &(struct event){.at = job->now,
+				      .action = ACTION_UNDO,
+				      .outcome = "ok",
+				      .udid = dossier.device.udid,
+				      .version = undone,
+				      .actor = job->actor,
+				      .reason = current ? "more bytes came after the message that "
+							  "escrowed it: taken back"
+							: "more bytes came after the message that "
+							  "removed it: kept"}));
+	/* The file has other content now, maybe of the same size. */
+	dossier.device.token_at = time_later(dossier.device.token_at, job->now);
+	return dossier_settle(tx, &dossier, job->now);
+}
+
+enum error token_undo(struct escrow *escrow, const struct actor *actor, const struct effect *effect)
+{
+	if (!effect->added && !effect->ended)
+		return OK; /* a confirmation, or a removal of nothing */
+	struct effect copy = *effect;
+	struct job job = {.escrow = escrow,
+			  .actor = actor,
+			  .id = effect->device,
+			  .now = time_now(),
+			  .effect = &copy};
+	return store_change(escrow->store, undo_apply, &job);
+}

@@ -1,0 +1,159 @@
+#ifndef ESCROW_INSIDE_H
+#define ESCROW_INSIDE_H
+
+#include "escrow.h"
+#include "mdm.h"
+#include "refusals.h"
+#include "rules.h"
+#include "seal.h"
+
+#include <stdatomic.h>
+
+/*
+ * What the escrow's files share. A call of escrow.h does its work in three steps: it looks (a view), it seals or opens (no
+ * lock, no transaction), and it changes (store_change(): a function named ..._apply, on the store's thread). In the third
+ * step everything is looked at once more; what another caller did between counts.
+ */
+
+struct escrow {
+	struct store *store;
+	enum escrow_mode mode;
+	uint8_t mac_key[STORE_KEY];
+	struct recipients *recipients;
+	struct seal_key *key; /* NULL: a mount without a key */
+	uint32_t uid, gid;    /* the owner of the mount */
+	struct refusals *refusals;
+	atomic_uint_fast64_t counted[ACTION_COUNT]; /* events since the start, for /metrics */
+};
+
+/* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
+
+struct dossier {
+	struct device device;
+	struct facts facts;
+	struct version *versions; /* in the order of their numbers */
+	int count, current;	  /* current: an index, -1 when nothing is escrowed */
+	bool renamed;		  /* facts that /search shows may have changed */
+};
+
+/* The newest version's record, or NULL. */
+struct version *dossier_current(struct dossier *);
+
+void dossier_free(struct dossier *);
+
+/* Errors of store_device(): ERR_GONE; of store_device_folded(): ERR_NOT_FOUND. Freed by the caller, always. */
+enum error dossier_load(struct tx *, int64_t id, struct dossier *);
+enum error dossier_find(struct tx *, const char *udid, struct dossier *);
+
+/* A new device, not yet known to the store. */
+enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, int64_t now,
+			  struct dossier *);
+
+/*
+ * Writes the device back as it stands now: its word, the size of its security.json, its times and names
+ * follow from the rest. Last thing of every change. `now` is the time of the change.
+ */
+enum error dossier_settle(struct tx *, struct dossier *, int64_t now);
+
+/* The text of security.json. The caller frees. */
+enum error dossier_security(const struct dossier *, struct bytes *text);
+
+/* ---- reasons.c ---- */
+
+#define REASONS_MAX 8
+#define REASON_SIZE 448
+
+struct reasons {
+	char text[REASONS_MAX][REASON_SIZE];
+	const char *line[REASONS_MAX];
+	int count;
+};
+
+/* Why the device has the status that it has, and what to do about it. */
+void reasons_of(const struct dossier *, const struct prerequisites *, struct reasons *out);
+/* Why a token can't be escrowed by hand: the first sentence of it. */
+void reason_needed(const struct dossier *, const struct prerequisites *, char *out, size_t size);
+
+/* ---- trail.c ---- */
+
+/* Adds an event to the trail, in the transaction that does what it records. */
+enum error trail_add(struct tx *, struct escrow *, const struct event *);
+
+/* The chain of a line: of the hex chain before it and the line's bytes up to its own `,"chain"`. */
+void trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
+		 uint8_t out[static STORE_DIGEST]);
+
+/* ---- token.c: what a transaction does with tokens ---- */
+
+/* A token on its way in: sealed outside of any transaction. */
+struct sealed {
+	struct bytes blob; /* len 0: not sealed, since it equals the current version */
+	uint8_t mac[STORE_DIGEST], digest[STORE_DIGEST];
+	uint32_t size; /* of the plaintext */
+};
+
+void sealed_free(struct sealed *);
+
+/* What a descriptor did, so that it can be undone. */
+struct effect {
+	int64_t device;
+	int64_t added, ended; /* rows of versions; 0: none */
+};
+
+/* The mac under which tokens of this device are compared. */
+enum error token_mac(const struct escrow *, const char *udid, const struct secret *token,
+		     uint8_t mac[static STORE_DIGEST]);
+
+/*
+ * Seals a token for a device, unless its current version equals it. The blob's content names `udid` as it
+ * stands there.
+ */
+enum error token_seal(struct escrow *, const char *udid, const struct secret *token,
+		      bool even_if_same, struct sealed *out);
+
+/*
+ * Escrows in a transaction: a confirmation when it equals the current version. ERR_BUSY: it doesn't any more, and there is
+ * no blob: seal and come again. The dossier must be settled afterwards.
+ */
+enum error token_put(struct tx *, struct escrow *, struct dossier *, const struct actor *,
+		     const struct sealed *, const char *how, int64_t now, struct effect *);
+
+/* Ends the current version; nothing when there is none. Settle afterwards. */
+enum error token_end(struct tx *, struct escrow *, struct dossier *, const struct actor *,
+		     const char *how, int64_t now, struct effect *);
+
+/* Unseals a version and checks that it is this device's and this version's. */
+enum error token_open(const struct escrow *, const struct device *, const struct version *,
+		      const struct bytes *blob, struct secret *token);
+
+/* Puts a retrieval on the trail. Settle afterwards. */
+enum error token_retrieved(struct tx *, struct escrow *, struct dossier *, const struct actor *,
+			   const char *how, int64_t now);
+
+/* By hand: EPERM while known facts make the device not_supported or not_eligible; recorded by the caller. */
+enum error token_escrow_by_hand(struct escrow *, const struct actor *, int64_t id,
+				const struct secret *token, struct effect *);
+enum error token_remove_by_hand(struct escrow *, const struct actor *, int64_t id, struct effect *);
+/* Takes back what a descriptor did, if that is still how things stand. */
+enum error token_undo(struct escrow *, const struct actor *, const struct effect *);
+
+/* The current version and its blob, in a view. version.id 0: nothing is escrowed. */
+enum error token_look(struct escrow *, int64_t id, struct device *, struct version *,
+		      struct bytes *blob);
+
+/* ---- checkin.c ---- */
+
+/* Acts on a message. `readable`: a reply with a token has somewhere to go. The caller frees `reply`. */
+enum error checkin_act(struct escrow *, const struct actor *, const struct message *, bool readable,
+		       struct secret *reply, bool *had_effect);
+
+/* ---- facts by hand ---- */
+
+/* Merges what was written to security.json. */
+enum error security_write(struct escrow *, const struct actor *, int64_t id, const uint8_t *text,
+			  size_t len);
+
+/* A refusal of `code` about a device, by its number. */
+enum error refuse_device(struct escrow *, const struct actor *, int64_t id, enum error code);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * What a transaction does with tokens, and what comes before it: sealing and opening, which take a hundred
+ * microseconds and no lock.
+ *
+ * MUST: a retrieval is on the trail, on disk, before its bytes leave. (test: retrieve_records_first)
+ * MUST: a blob opens only as the version and the device that it was sealed for. (test: blob_moved)
+ * MUST: plaintext is given out in secure memory, to one owner. (test: retrieve_in_secret)
+ * MUST: tokens are compared by their mac, in constant time. (test: same_token_confirms)
+ */
+#include "inside.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+void sealed_free(struct sealed *sealed)
+{
+	bytes_free(&sealed->blob);
+}
+
+/*
+ * The mac covers the device too: that two devices have one token would be nobody's business, and a blob that
+ * was moved to another row doesn't fit its mac there.
+ */
+enum error token_mac(const struct escrow *escrow, const char *udid, const struct secret *token,
+		     uint8_t mac[static STORE_DIGEST])
+{
+	char folded[UDID_MAX + 1];
+	text_fold(udid, folded, sizeof folded);
+	SCOPED(secret_free) struct secret named = {0};
+	TRY(secret_new(sizeof folded + token->len, &named));
+	TRY(secret_add(&named, folded, strlen(folded) + 1));
+	TRY(secret_add(&named, token->data, token->len));
+	return seal_mac(escrow->mac_key, named.data, named.len, mac);
+}
+
+/* ---- in ---- */
+
+static enum error same_as_current(struct escrow *escrow, const char *udid, const uint8_t *mac,
+				  bool *same)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	struct device device;
+	struct version current;
+	*same = store_device_folded(tx, udid, &device) == OK &&
+		store_version_current(tx, device.id, &current) == OK &&
+		seal_equal(current.mac, mac, STORE_DIGEST);
+	return OK;
+}
+
+enum error token_seal(struct escrow *escrow, const char *udid, const struct secret *token,
+		      bool even_if_same, struct sealed *out)
+{
+	*out = (struct sealed){.size = (uint32_t)token->len};
+	TRY(token_mac(escrow, udid, token, out->mac));
+	bool same = false;
+	if (!even_if_same)
+		TRY(same_as_current(escrow, udid, out->mac, &same));
+	if (same)
+		return OK;
+	SCOPED(secret_free) struct secret content = {0};
+	TRY(mdm_write_token(udid, token, &content));
+	TRY(seal_close(escrow->recipients, content.data, content.len, &out->blob));
+	seal_digest(out->blob.data, out->blob.len, out->digest);
+	return OK;
+}
+
+/* Ends the current version as `why`; the caller has looked that there is one. */
+static enum error end_current(struct tx *tx, struct dossier *dossier, enum version_end why,
+			      int64_t now)
+{
+	struct version *current = dossier_current(dossier);
+	current->ended_at = time_later(current->escrowed_at, now);
+	current->end = why;
+	dossier->current = -1;
+	return store_version_save(tx, current);
+}
+
+static enum error confirm(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			  const struct actor *actor, const char *how, int64_t now)
+{
+	struct version *current = dossier_current(dossier);
+	current->confirmed_at = now;
+	current->renewal = RENEWAL_NONE;
+	TRY(store_version_save(tx, current));
+	return trail_add(tx, escrow,
+			 &(struct event){.at = now,
+					 .action = ACTION_CONFIRM,
+					 .outcome = "ok",
+					 .udid = dossier->device.udid,
+					 .version = current->number,
+					 .actor = actor,
+					 .reason = how});
+}
+
+enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+		     const struct actor *actor, const struct sealed *sealed, const char *how,
+		     int64_t now, struct effect *effect)
+{
+	struct device *device = &dossier->device;
+	struct version *current = dossier_current(dossier);
+	*effect = (struct effect){.device = device->id};
+	if (current && seal_equal(current->mac, sealed->mac, STORE_DIGEST))
+		return confirm(tx, escrow, dossier, actor, how, now);
+	if (!sealed->blob.len)
+		return fail(ERR_BUSY, "device %s: the token changed meanwhile", device->udid);
+
+	char reason[256];
+	struct version older;
+	enum error replay = store_version_with_mac(tx, device->id, sealed->mac, &older);
+	if (replay == OK)
+		snprintf(reason, sizeof reason, "%s; a replay: the token equals version %d", how,
+			 older.number);
+	else if (replay == ERR_NOT_FOUND)
+		snprintf(reason, sizeof reason, "%s", how);
+	else
+		return replay;
+
+	if (current) {
+		effect->ended = current->id;
+		TRY(end_current(tx, dossier, END_REPLACED, now));
+	}
+	struct version version = {
+		.device = device->id,
+		.escrowed_at = now,
+		.sealed_at = time_later(device->token_at, now),
+		.token_size = sealed->size,
+		.verified = true,
+	};
+	memcpy(version.mac, sealed->mac, sizeof version.mac);
+	memcpy(version.digest, sealed->digest, sizeof version.digest);
+	TRY(store_version_add(tx, &version, sealed->blob.data, sealed->blob.len));
+	effect->added = version.id;
+
+	char blob[2 * STORE_DIGEST + 1];
+	hex_write(version.digest, sizeof version.digest, blob);
+	return trail_add(tx, escrow,
+			 &(struct event){.at = now,
+					 .action = ACTION_ESCROW,
+					 .outcome = "ok",
+					 .udid = device->udid,
+					 .version = version.number,
+					 .actor = actor,
+					 .reason = reason,
+					 .blob = blob});
+}
+
+enum error token_end(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+		     const struct actor *actor, const char *how, int64_t now, struct effect *effect)
+{
+	*effect = (struct effect){.device = dossier->device.id};
+	struct version *current = dossier_current(dossier);
+	if (!current)
+		return OK;
+	effect->ended = current->id;
+	TRY(end_current(tx, dossier, END_REMOVED, now));
+	return trail_add(tx, escrow,
+			 &(struct event){.at = now,
+					 .action = ACTION_REMOVE,
+					 .outcome = "ok",
+					 .udid = dossier->device.udid,
+					 .version = current->number,
+					 .actor = actor,
+					 .reason = how});
+}
+
+/* ---- out ---- */
+
+enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
+		      struct version *version, struct bytes *blob)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_device(tx, id, device));
+	enum error found = store_version_current(tx, id, version);
+	if (found == ERR_NOT_FOUND) {
+		version->id = 0;
+		return OK;
+	}
+	TRY(found);
+	return store_blob(tx, version->id, blob);
+}
+
+enum error token_open(const struct escrow *escrow, const struct device *device,
+		      const struct version *version, const struct bytes *blob, struct secret *token)
+{
+	if (!escrow->key)
+		return fail(ERR_NO_KEY,
+			    "device %s: version %d is sealed, and there is no private key here: "
+			    "mount with -o key=URI",
+			    device->udid, version->number);
+	SCOPED(secret_free) struct secret content = {0};
+	enum error opened = seal_open(escrow->key, blob->data, blob->len, &content);
+	if (opened)
+		return fail(opened, "device %s, version %d: %s", device->udid, version->number,
+			    fail_why());
+
+	SCOPED(message_free) struct message message = {0};
+	if (mdm_read_token(content.data, content.len, &message) || !message.token.len)
+		return fail(ERR_BAD_SEAL, "device %s, version %d: the seal holds no token",
+			    device->udid, version->number);
+	if (strcasecmp(message.id, device->udid) != 0)
+		return fail(
+			ERR_BAD_SEAL,
+			"device %s, version %d: the seal is another device's; restore the store "
+			"from a backup",
+			device->udid, version->number);
+	uint8_t mac[STORE_DIGEST];
+	TRY(token_mac(escrow, device->udid, &message.token, mac));
+	if (!seal_equal(mac, version->mac, sizeof mac))
+		return fail(
+			ERR_BAD_SEAL,
+			"device %s, version %d: the seal holds another version's token; restore "
+			"the store from a backup",
+			device->udid, version->number);
+	secret_move(token, &message.token);
+	return OK;
+}
+
+enum error token_retrieved(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			   const struct actor *actor, const char *how, int64_t now)
+{
+	const struct version *current = dossier_current(dossier);
+	if (current)
+		dossier->device.retrieved_at = now;
+	return trail_add(tx, escrow,
+			 &(struct event){.at = now,
+					 .action = ACTION_RETRIEVE,
+					 .outcome = current ? "ok" : "none",
+					 .udid = dossier->device.udid,
+					 .version = current ? current->number : 0,
+					 .actor = actor,
+					 .reason = how});
+}

@@ -1,0 +1,160 @@
+/*
+ * The trail's end of every change. A line's bytes are made once, chained to the line before it, and stored
+ * as they are; /audit serves those bytes and verify reads them. The line is added in the transaction
+ * that does what it records, so neither is there without the other.
+ *
+ * MUST: what can't be recorded does not happen. (test: unrecorded_not_done)
+ */
+#include "inside.h"
+
+#include "json.h"
+#include "log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HEX (2 * STORE_DIGEST)
+
+void trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
+		 uint8_t out[static STORE_DIGEST])
+{
+	char hex[HEX + 1];
+	hex_write(before, STORE_DIGEST, hex);
+	seal_digest2(hex, HEX, line, len, out);
+}
+
+enum error trail_add(struct tx *tx, struct escrow *escrow, const struct event *event)
+{
+	struct trail_end end;
+	TRY(store_trail_end(tx, &end));
+	SCOPED(bytes_free) struct bytes line = {0};
+	TRY(json_event_write(event, end.seq + 1, &line));
+	uint8_t chain[STORE_DIGEST];
+	trail_chain(end.chain, (const char *)line.data, line.len, chain);
+	char hex[HEX + 1];
+	hex_write(chain, sizeof chain, hex);
+	TRY(bytes_print(&line, ",\"chain\":\"%s\"}\n", hex));
+	TRY(store_trail_add(tx, end.seq + 1, event->at, line.data, line.len, chain));
+	atomic_fetch_add(&escrow->counted[event->action], 1);
+	return OK;
+}
+
+/* ---- events that are all there is to a change ---- */
+
+struct record {
+	struct escrow *escrow;
+	struct event event;
+};
+
+static enum error record_apply(struct tx *tx, void *context)
+{
+	struct record *record = context;
+	return trail_add(tx, record->escrow, &record->event);
+}
+
+static enum error record(struct escrow *escrow, const struct event *event)
+{
+	struct record job = {.escrow = escrow, .event = *event};
+	return store_change(escrow->store, record_apply, &job);
+}
+
+enum error escrow_mounted(struct escrow *escrow, const struct actor *actor, const char *where)
+{
+	if (escrow->mode == ESCROW_SEALED)
+		return OK;
+	struct event event = {.at = time_now(),
+			      .action = ACTION_MOUNT,
+			      .outcome = "ok",
+			      .actor = actor,
+			      .reason = where};
+	return record(escrow, &event);
+}
+
+enum error escrow_unmounted(struct escrow *escrow, const struct actor *actor, const char *where)
+{
+	if (escrow->mode == ESCROW_SEALED)
+		return OK;
+	struct event event = {.at = time_now(),
+			      .action = ACTION_UNMOUNT,
+			      .outcome = "ok",
+			      .actor = actor,
+			      .reason = where};
+	return record(escrow, &event);
+}
+
+/* ---- refusals ---- */
+
+/* Best effort: a refusal is one whether it can be recorded or not. */
+static void record_refusal(struct escrow *escrow, const struct refusal *refusal)
+{
+	char reason[sizeof refusal->reason + 64];
+	snprintf(reason, sizeof reason, "%s", refusal->reason);
+	if (refusal->repeats)
+		snprintf(reason, sizeof reason, "%s (%u times more within a minute)",
+			 refusal->reason, refusal->repeats);
+	struct event event = {.at = time_now(),
+			      .action = ACTION_REFUSE,
+			      .outcome = error_name(refusal->code),
+			      .udid = *refusal->udid ? refusal->udid : NULL,
+			      .actor = &refusal->actor,
+			      .reason = reason};
+	if (record(escrow, &event))
+		log_say(LOG_LEVEL_WARNING, "a refusal (%s) could not be recorded: %s", reason,
+			fail_why());
+}
+
+enum error escrow_refuse(struct escrow *escrow, const struct actor *actor, const char *udid,
+			 enum error code)
+{
+	/* What the disk says is no verdict of ours, and there is nowhere to record it. */
+	if (code == OK || escrow->mode == ESCROW_SEALED || code == ERR_NO_SPACE ||
+	    code == ERR_READ_ONLY || code == ERR_IO || code == ERR_MEMORY)
+		return code;
+	struct refusal refusal = {.actor = *actor, .code = code, .first_at = time_now()};
+	snprintf(refusal.udid, sizeof refusal.udid, "%s", udid ? udid : "");
+	snprintf(refusal.reason, sizeof refusal.reason, "%s", fail_why());
+	struct refusal flush;
+	if (refusals_first(escrow->refusals, &refusal, &flush)) {
+		if (flush.repeats)
+			record_refusal(escrow, &flush);
+		record_refusal(escrow, &refusal);
+	}
+	/* The sentence is the refusal's again, whatever recording it said. */
+	return fail(code, "%s", refusal.reason);
+}
+
+enum error refuse_device(struct escrow *escrow, const struct actor *actor, int64_t id,
+			 enum error code)
+{
+	if (code == OK)
+		return OK;
+	char why[512];
+	snprintf(why, sizeof why, "%s", fail_why());
+	struct device device = {0};
+	(void)escrow_device(escrow, id, &device);
+	fail(code, "%s", why);
+	return escrow_refuse(escrow, actor, *device.udid ? device.udid : NULL, code);
+}
+
+void escrow_tick(struct escrow *escrow)
+{
+	struct refusal due;
+	while (escrow->mode != ESCROW_SEALED &&
+	       refusals_due(escrow->refusals, time_now(), false, &due))
+		record_refusal(escrow, &due);
+}
+
+enum error escrow_trail_end(struct escrow *escrow, struct trail_end *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_trail_end(tx, out);
+}
+
+enum error escrow_trail_read(struct escrow *escrow, uint64_t offset, void *buffer, size_t size,
+			     size_t *n)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_trail_read(tx, offset, buffer, size, n);
+}
