@@ -2,6 +2,7 @@
 #define ESCROWFS_FACTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -118,5 +119,11 @@ const char *fact_text(const struct facts *, enum fact_name);
  * none.
  */
 int facts_merge(struct facts *mine, const struct facts *reported);
+
+/*
+ * Writes "who: name, name ..." of the facts whose value or state differs, for the trail.
+ */
+void facts_changed(const struct facts *before, const struct facts *after, const char *who,
+		   char *out, size_t size);
 
 #endif

@@ -34,6 +34,17 @@ enum error json_webhook(const uint8_t *, size_t, struct json_webhook *out);
  * Bounded in time by len. */
 size_t json_object_end(const uint8_t *text, size_t len);
 
+/*
+ * The same for text that comes in pieces: how far it was looked at, so that each byte is looked at once. Start with a
+ * zeroed one, give all that is gathered so far each time.
+ */
+struct json_scan {
+	size_t at;
+	int depth;
+	bool in_string, escaped;
+};
+size_t json_scan(struct json_scan *, const uint8_t *text, size_t len);
+
 /* ---- security.json ---- */
 
 /* All that security.json shows of a device. */

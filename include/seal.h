@@ -108,6 +108,8 @@ enum error seal_open(const struct seal_key *, const void *blob, size_t len, stru
 
 /* "-----BEGIN CMS-----" and so on: 64 columns, with the last newline. The caller frees. */
 enum error seal_armor(const void *blob, size_t len, struct bytes *pem);
+/* How long seal_armor()'s text of a blob of `len` bytes is. */
+size_t seal_armor_size(size_t len);
 /* The blob in a PEM text. ERR_INVALID. The caller frees. */
 enum error seal_dearmor(const void *pem, size_t len, struct bytes *blob);
 

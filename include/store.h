@@ -55,6 +55,9 @@ struct store_birth {
  */
 enum error store_create(const char *path, const struct store_birth *);
 
+/* Takes a store away that store_create() has just made: only its own files, and the directory if it is empty then. */
+void store_destroy(const char *path);
+
 /*
  * Opens a store, bringing an older schema up to date first (never in STORE_SNAPSHOT).
  * ERR_NOT_FOUND: there is none at `path`. ERR_INVALID: it isn't one, or it is from a newer version,
@@ -168,7 +171,7 @@ enum name_kind { NAME_SERIAL, NAME_MAC, NAME_IMEI };
 /* Replaces the device's names of one kind; folded by the caller (text.h). n may be 0. */
 enum error store_names_save(struct tx *, int64_t device, enum name_kind, const char *const names[],
 			    int n);
-/* The device with the latest enrolled_at (then the highest id) that has the name. ERR_NOT_FOUND. */
+/* The device with the latest enrolled_at or reenrolled_at (then the highest id) that has the name. ERR_NOT_FOUND. */
 enum error store_name(struct tx *, enum name_kind, const char *folded, struct device *out);
 /* Each name once, with the device that store_name() would give; `cursor` goes into `after` of the
  * next call. */
@@ -193,6 +196,7 @@ struct version {
 	enum version_end end;
 	enum version_renewal renewal;
 	uint32_t token_size;	      /* bytes of plaintext */
+	uint32_t blob_size;	      /* bytes of the blob; set by the store */
 	uint8_t mac[STORE_DIGEST];    /* of the plaintext, under the store's key */
 	uint8_t digest[STORE_DIGEST]; /* SHA-256 of the blob */
 	bool verified;		      /* false: never opened here yet (imported without a key) */

@@ -114,3 +114,17 @@ int facts_merge(struct facts *mine, const struct facts *reported)
 	}
 	return changed;
 }
+
+void facts_changed(const struct facts *before, const struct facts *after, const char *who,
+		   char *out, size_t size)
+{
+	const char *separator = ": ";
+	snprintf(out, size, "%s", who);
+	for (int i = 0; i < FACT_COUNT; i++) {
+		if (same_value(&before->of[i], &after->of[i]))
+			continue;
+		size_t len = strlen(out);
+		snprintf(out + len, size - len, "%s%s", separator, facts_table[i].name);
+		separator = ", ";
+	}
+}

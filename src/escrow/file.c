@@ -68,11 +68,9 @@ static enum error retrieve_once(struct escrow *escrow, const struct actor *actor
 enum error escrow_retrieve(struct escrow *escrow, const struct actor *actor, int64_t id,
 			   struct secret *text)
 {
-	enum error result;
-	do {
-		secret_free(text);
+	enum error result = ERR_BUSY;
+	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++)
 		result = retrieve_once(escrow, actor, id, text);
-	} while (result == ERR_BUSY);
 	return refuse_device(escrow, actor, id, result);
 }
 
@@ -101,19 +99,19 @@ enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor
 {
 	struct device device;
 	TRY(escrow_device(escrow, id, &device));
-	for (bool again = false;; again = true) {
+	enum error result = ERR_BUSY;
+	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
-		TRY(token_seal(escrow, device.udid, token, again, &sealed));
+		TRY(token_seal(escrow, device.udid, token, tries > 0, &sealed));
 		struct job job = {.escrow = escrow,
 				  .actor = actor,
 				  .id = id,
 				  .now = time_now(),
 				  .sealed = &sealed,
 				  .effect = effect};
-		enum error result = store_change(escrow->store, escrow_apply, &job);
-		if (result != ERR_BUSY || again)
-			return result;
+		result = store_change(escrow->store, escrow_apply, &job);
 	}
+	return result;
 }
 
 static enum error remove_apply(struct tx *tx, void *context)

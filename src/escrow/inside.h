@@ -26,6 +26,12 @@ struct escrow {
 	atomic_uint_fast64_t counted[ACTION_COUNT]; /* events since the start, for /metrics */
 };
 
+/*
+ * How often a call looks again when its device's token was changed between its look and its change, before it says
+ * that the store is busy.
+ */
+#define TRIES 8
+
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
 struct dossier {
@@ -155,5 +161,13 @@ enum error security_write(struct escrow *, const struct actor *, int64_t id, con
 
 /* A refusal of `code` about a device, by its number. */
 enum error refuse_device(struct escrow *, const struct actor *, int64_t id, enum error code);
+
+/* ---- escrow.c, init.c ---- */
+
+/* STORE.key.pem, STORE.recovery.pem: `which` is "key" or "recovery". */
+void escrow_default_key(const char *store, const char *which, char *out, size_t size);
+
+/* Writes all counted repeats of refusals to the trail, however young. */
+void escrow_tick_all(struct escrow *);
 
 #endif

@@ -136,12 +136,22 @@ enum error refuse_device(struct escrow *escrow, const struct actor *actor, int64
 	return escrow_refuse(escrow, actor, *device.udid ? device.udid : NULL, code);
 }
 
-void escrow_tick(struct escrow *escrow)
+static void write_counted(struct escrow *escrow, bool all)
 {
 	struct refusal due;
 	while (escrow->mode != ESCROW_SEALED &&
-	       refusals_due(escrow->refusals, time_now(), false, &due))
+	       refusals_due(escrow->refusals, time_now(), all, &due))
 		record_refusal(escrow, &due);
+}
+
+void escrow_tick(struct escrow *escrow)
+{
+	write_counted(escrow, false);
+}
+
+void escrow_tick_all(struct escrow *escrow)
+{
+	write_counted(escrow, true);
 }
 
 enum error escrow_trail_end(struct escrow *escrow, struct trail_end *out)

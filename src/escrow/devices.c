@@ -1,0 +1,221 @@
+/* Devices as the tree sees them: found, listed, made, taken away; and security.json, read and written. */
+#include "inside.h"
+
+#include "json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- looking ---- */
+
+/* A sealed mount shows each token as the PEM of its seal: the file is that long. */
+static enum error show(const struct escrow *escrow, struct tx *tx, struct device *device)
+{
+	struct version current;
+	if (escrow->mode != ESCROW_SEALED || !device->token_size)
+		return OK;
+	TRY(store_version_current(tx, device->id, &current));
+	device->token_size = (uint32_t)seal_armor_size(current.blob_size);
+	return OK;
+}
+
+enum error escrow_device(struct escrow *escrow, int64_t id, struct device *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_device(tx, id, out));
+	return show(escrow, tx, out);
+}
+
+enum error escrow_device_named(struct escrow *escrow, const char *udid, struct device *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_device_named(tx, udid, out));
+	return show(escrow, tx, out);
+}
+
+enum error escrow_search_udid(struct escrow *escrow, const char *udid, struct device *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_device_folded(tx, udid, out);
+}
+
+enum error escrow_search(struct escrow *escrow, enum name_kind kind, const char *name,
+			 struct device *out)
+{
+	char folded[FACT_TEXT];
+	if (kind != NAME_MAC)
+		text_fold(name, folded, sizeof folded);
+	else if (!mac_fold(name, folded))
+		return fail(ERR_NOT_FOUND, "%s: not a hardware address", name);
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_name(tx, kind, folded, out);
+}
+
+enum error escrow_devices(struct escrow *escrow, enum status status, int64_t after, int limit,
+			  store_each_device *each, void *context)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_devices(tx, status, after, limit, each, context);
+}
+
+enum error escrow_changes(struct escrow *escrow, int64_t after, int limit, store_each_change *each,
+			  void *context)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_devices_changed(tx, after, limit, each, context);
+}
+
+enum error escrow_change_number(struct escrow *escrow, int64_t *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_change_number(tx, out);
+}
+
+enum error escrow_names(struct escrow *escrow, enum name_kind kind, int64_t after, int limit,
+			store_each_name *each, void *context)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_names(tx, kind, after, limit, each, context);
+}
+
+/* ---- mkdir and rmdir ---- */
+
+struct job {
+	struct escrow *escrow;
+	const struct actor *actor;
+	const char *udid;
+	int64_t id, now;
+	const struct facts *facts;
+	struct device *device;
+};
+
+static enum error record(struct tx *tx, const struct job *job, enum action action, const char *udid,
+			 const char *reason)
+{
+	return trail_add(tx, job->escrow,
+			 &(struct event){.at = job->now,
+					 .action = action,
+					 .outcome = "ok",
+					 .udid = udid,
+					 .actor = job->actor,
+					 .reason = reason});
+}
+
+static enum error make_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
+	TRY(dossier_create(tx, job->udid, false, job->now, &dossier));
+	TRY(dossier_settle(tx, &dossier, job->now));
+	*job->device = dossier.device;
+	return record(tx, job, ACTION_DEVICE, job->udid, "made by hand");
+}
+
+enum error escrow_device_make(struct escrow *escrow, const struct actor *actor, const char *udid,
+			      struct device *out)
+{
+	struct job job = {
+		.escrow = escrow, .actor = actor, .udid = udid, .now = time_now(), .device = out};
+	if (!udid_valid(udid, strlen(udid)))
+		return escrow_refuse(escrow, actor, NULL,
+				     fail(ERR_INVALID,
+					  "not a UDID: a device's directory has the UDID's name, 1 "
+					  "to %d letters, digits and dashes",
+					  UDID_MAX));
+	return escrow_refuse(escrow, actor, udid, store_change(escrow->store, make_apply, &job));
+}
+
+static enum error remove_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
+	TRY(store_device_named(tx, job->udid, job->device));
+	TRY(dossier_load(tx, job->device->id, &dossier));
+	if (dossier_current(&dossier))
+		return fail(ERR_NOT_EMPTY,
+			    "device %s: a token is escrowed; remove it first with `truncate -s 0 "
+			    "token`, or keep the device",
+			    job->udid);
+	TRY(store_device_remove(tx, job->device->id, job->now));
+	return record(tx, job, ACTION_DEVICE, job->udid,
+		      "taken away by hand; its history stays in the store");
+}
+
+enum error escrow_device_remove(struct escrow *escrow, const struct actor *actor, const char *udid,
+				struct device *out)
+{
+	struct job job = {
+		.escrow = escrow, .actor = actor, .udid = udid, .now = time_now(), .device = out};
+	return escrow_refuse(escrow, actor, udid, store_change(escrow->store, remove_apply, &job));
+}
+
+/* ---- security.json ---- */
+
+enum error escrow_security(struct escrow *escrow, int64_t id, struct bytes *text, int64_t *change)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
+	TRY(store_view(escrow->store, &tx));
+	TRY(dossier_load(tx, id, &dossier));
+	*change = dossier.device.change;
+	return dossier_security(&dossier, text);
+}
+
+static enum error facts_apply(struct tx *tx, void *context)
+{
+	struct job *job = context;
+	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
+	TRY(dossier_load(tx, job->id, &dossier));
+	struct facts before = dossier.facts;
+	int changed = facts_merge(&dossier.facts, job->facts);
+	dossier.renamed = changed > 0;
+	TRY(dossier_settle(tx, &dossier, job->now));
+	if (!changed)
+		return OK;
+	char reason[1024];
+	facts_changed(&before, &dossier.facts, "by hand", reason, sizeof reason);
+	return record(tx, job, ACTION_FACTS, dossier.device.udid, reason);
+}
+
+/*
+ * A program that reads the file, changes one key and writes all of it back reports the one: facts that stand
+ * as they were keep their time and source.
+ */
+static void drop_unchanged(const struct facts *known, struct facts *written)
+{
+	for (int i = 0; i < FACT_COUNT; i++) {
+		const struct fact *old = &known->of[i];
+		struct fact *new = &written->of[i];
+		if (new->at &&new->state == old->state &&new->flag == old->flag &&
+		    strcmp(new->text, old->text) == 0)
+			new->at = 0;
+	}
+}
+
+enum error security_write(struct escrow *escrow, const struct actor *actor, int64_t id,
+			  const uint8_t *text, size_t len)
+{
+	struct facts facts, known;
+	struct device device;
+	int64_t now = time_now();
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		TRY(store_view(escrow->store, &tx));
+		TRY(store_device(tx, id, &device));
+		TRY(store_facts(tx, id, &known));
+	}
+	enum error read = json_security_read(text, len, device.udid, now, &facts);
+	if (read)
+		return fail(read, "device %s, security.json: %s", device.udid, fail_why());
+	drop_unchanged(&known, &facts);
+	struct job job = {.escrow = escrow, .actor = actor, .id = id, .now = now, .facts = &facts};
+	return store_change(escrow->store, facts_apply, &job);
+}

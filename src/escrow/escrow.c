@@ -1,0 +1,109 @@
+/* Opening and closing: the store, its recipients, its key. */
+#include "inside.h"
+
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool escrow_sealed(const struct escrow *escrow)
+{
+	return escrow->mode == ESCROW_SEALED;
+}
+
+bool escrow_has_key(const struct escrow *escrow)
+{
+	return escrow->key != NULL;
+}
+
+static enum error add_recipient(void *context, const struct recipient *recipient,
+				const uint8_t *der, size_t len)
+{
+	(void)recipient;
+	return recipients_add(context, der, len);
+}
+
+static enum error load_recipients(struct escrow *escrow)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(recipients_new(&escrow->recipients));
+	TRY(store_view(escrow->store, &tx));
+	return store_recipients(tx, add_recipient, escrow->recipients);
+}
+
+/* The key that was named, or the one that the store remembers: that one may be missing. */
+static enum error load_key(struct escrow *escrow, const struct escrow_options *options,
+			   const struct store_birth *birth)
+{
+	char uri[STORE_URI_MAX + 16];
+	escrow_default_key(options->store, "key", uri, sizeof uri);
+	if (*birth->key_uri)
+		snprintf(uri, sizeof uri, "%s", birth->key_uri);
+	const char *named = options->key_uri;
+	enum error result = seal_key_load(named ? named : uri, options->passphrase_file,
+					  options->store, &escrow->key);
+	if (result == ERR_NOT_FOUND && !named) {
+		log_say(LOG_LEVEL_WARNING,
+			"%s: %s. Without its private key tokens can be escrowed but not retrieved "
+			"(ENOKEY); name another one with key=URI",
+			options->store, fail_why());
+		return OK;
+	}
+	TRY(result);
+	if (seal_key_recipient(escrow->key, escrow->recipients) < 0)
+		return fail(ERR_INVALID,
+			    "%s: this private key is none of the recipients of store %s; "
+			    "`escrowfs status %s` lists them",
+			    named ? named : uri, options->store, options->store);
+	return OK;
+}
+
+static enum error open_all(struct escrow *escrow, const struct escrow_options *options)
+{
+	static const enum store_mode modes[] = {
+		[ESCROW_SERVE] = STORE_SERVE,
+		[ESCROW_SHARE] = STORE_SHARE,
+		[ESCROW_SEALED] = STORE_SNAPSHOT,
+	};
+	escrow->mode = options->mode;
+	escrow->uid = options->uid;
+	escrow->gid = options->gid;
+	TRY(refusals_new(&escrow->refusals));
+	TRY(store_open(options->store, modes[options->mode], options->holder, &escrow->store));
+	struct store_birth birth;
+	TRY(store_birth(escrow->store, &birth));
+	memcpy(escrow->mac_key, birth.key, sizeof escrow->mac_key);
+	if (options->mode == ESCROW_SEALED)
+		return OK;
+	TRY(load_recipients(escrow));
+	return load_key(escrow, options, &birth);
+}
+
+enum error escrow_open(const struct escrow_options *options, struct escrow **out)
+{
+	struct escrow *escrow = calloc(1, sizeof *escrow);
+	if (!escrow)
+		return fail(ERR_MEMORY, "out of memory");
+	enum error result = open_all(escrow, options);
+	if (result) {
+		escrow_close(escrow);
+		return result;
+	}
+	*out = escrow;
+	return OK;
+}
+
+void escrow_close(struct escrow *escrow)
+{
+	if (!escrow)
+		return;
+	if (escrow->store && escrow->refusals)
+		escrow_tick_all(escrow);
+	store_close(escrow->store);
+	seal_key_free(escrow->key);
+	recipients_free(escrow->recipients);
+	refusals_free(escrow->refusals);
+	secret_wipe(escrow->mac_key, sizeof escrow->mac_key);
+	free(escrow);
+}

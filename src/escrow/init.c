@@ -1,0 +1,173 @@
+/* A new store and its keys. What is made is taken back when a later step fails; nothing is overwritten. */
+#include "inside.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void escrow_default_key(const char *store, const char *which, char *out, size_t size)
+{
+	size_t len = strlen(store);
+	while (len > 1 && store[len - 1] == '/')
+		len--;
+	snprintf(out, size, "%.*s.%s.pem", (int)len, store, which);
+}
+
+struct making {
+	const struct escrow_birth *birth;
+	const struct actor *actor;
+	struct escrow_born *born;
+	struct bytes certificate[2]; /* the daily key's, the recovery key's */
+};
+
+static void making_free(struct making *making)
+{
+	bytes_free(&making->certificate[0]);
+	bytes_free(&making->certificate[1]);
+}
+
+static enum error make_keys(struct making *making)
+{
+	const struct escrow_birth *birth = making->birth;
+	struct escrow_born *born = making->born;
+	char path[STORE_URI_MAX];
+	escrow_default_key(birth->store, "key", path, sizeof path);
+	if (birth->key_uri) {
+		SCOPED(seal_key_scoped) struct seal_key *key = NULL;
+		TRY(seal_key_load(birth->key_uri, birth->passphrase_file, birth->store, &key));
+		TRY(seal_key_certificate(key, "escrowfs daily key", &making->certificate[0]));
+	} else {
+		TRY(seal_key_make(SEAL_KEY_DAILY, "escrowfs daily key", path,
+				  birth->passphrase_file, &making->certificate[0]));
+		memcpy(born->key_path, path, sizeof born->key_path);
+	}
+	if (birth->no_recovery)
+		return OK;
+	escrow_default_key(birth->store, "recovery", path, sizeof path);
+	TRY(seal_key_make(SEAL_KEY_RECOVERY, "escrowfs recovery key", path, birth->passphrase_file,
+			  &making->certificate[1]));
+	memcpy(born->recovery_path, path, sizeof born->recovery_path);
+	return OK;
+}
+
+static enum error add(struct tx *tx, struct making *making, const char *name,
+		      const struct bytes *certificate)
+{
+	struct recipient recipient = {.added_at = time_now()};
+	snprintf(recipient.name, sizeof recipient.name, "%s", name);
+	TRY(store_recipient_add(tx, &recipient, certificate->data, certificate->len));
+	making->born->recipients++;
+	return OK;
+}
+
+/* The file's name without its directory, as a recipient's name. */
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static enum error birth_apply(struct tx *tx, void *context)
+{
+	struct making *making = context;
+	TRY(add(tx, making, "daily", &making->certificate[0]));
+	if (making->certificate[1].len)
+		TRY(add(tx, making, "recovery", &making->certificate[1]));
+	for (int i = 0; i < making->birth->recipient_count; i++) {
+		const char *path = making->birth->recipients[i];
+		SCOPED(bytes_free) struct bytes certificate = {0};
+		TRY(seal_certificate_read(path, &certificate));
+		TRY(add(tx, making, base_name(path), &certificate));
+	}
+	struct escrow nobody = {.mode = ESCROW_SHARE}; /* to count the event in */
+	return trail_add(tx, &nobody,
+			 &(struct event){.at = time_now(),
+					 .action = ACTION_INIT,
+					 .outcome = "ok",
+					 .actor = making->actor,
+					 .reason = "a new store"});
+}
+
+/* Certificates are looked at before anything is made. */
+static enum error check_certificates(const struct escrow_birth *birth)
+{
+	SCOPED(recipients_scoped) struct recipients *recipients = NULL;
+	TRY(recipients_new(&recipients));
+	for (int i = 0; i < birth->recipient_count; i++) {
+		SCOPED(bytes_free) struct bytes certificate = {0};
+		TRY(seal_certificate_read(birth->recipients[i], &certificate));
+		enum error added = recipients_add(recipients, certificate.data, certificate.len);
+		if (added)
+			return fail(added, "%s: %s", birth->recipients[i], fail_why());
+	}
+	return OK;
+}
+
+/* Nothing may be where the store and its keys go. */
+static enum error check_free(const struct escrow_birth *birth)
+{
+	static const char *const which[] = {"key", "recovery"};
+	for (int i = 0; i < 2; i++) {
+		if (i == 0 ? birth->key_uri != NULL : birth->no_recovery)
+			continue;
+		char path[STORE_URI_MAX];
+		escrow_default_key(birth->store, which[i], path, sizeof path);
+		if (access(path, F_OK) == 0)
+			return fail(ERR_EXISTS,
+				    "%s: there is a key of this name already; it may open an older "
+				    "store's tokens, so move it away first",
+				    path);
+	}
+	return OK;
+}
+
+/* A path is remembered whole: a mount may run in another directory. */
+static void remember(const char *uri, char *out, size_t size)
+{
+	char *path = realpath(uri, NULL);
+	snprintf(out, size, "%s", path ? path : uri);
+	free(path);
+}
+
+static enum error init(struct making *making)
+{
+	const struct escrow_birth *birth = making->birth;
+	if (strlen(birth->store) > STORE_URI_MAX - 32 ||
+	    (birth->key_uri && strlen(birth->key_uri) >= STORE_URI_MAX))
+		return fail(ERR_INVALID, "the path is too long: at most %d bytes",
+			    STORE_URI_MAX - 32);
+	TRY(check_free(birth));
+	TRY(check_certificates(birth));
+	struct store_birth store_birth = {.at = time_now()};
+	TRY(seal_random(store_birth.key, sizeof store_birth.key));
+	if (birth->key_uri)
+		remember(birth->key_uri, store_birth.key_uri, sizeof store_birth.key_uri);
+	TRY(store_create(birth->store, &store_birth));
+	enum error result = make_keys(making);
+	struct store *store = NULL;
+	if (!result)
+		result = store_open(birth->store, STORE_SHARE, NULL, &store);
+	if (!result)
+		result = store_change(store, birth_apply, making);
+	store_close(store);
+	if (result)
+		store_destroy(birth->store);
+	return result;
+}
+
+enum error escrow_init(const struct escrow_birth *birth, const struct actor *actor,
+		       struct escrow_born *out)
+{
+	*out = (struct escrow_born){0};
+	SCOPED(making_free) struct making making = {.birth = birth, .actor = actor, .born = out};
+	enum error result = init(&making);
+	if (!result)
+		return OK;
+	if (*out->key_path)
+		unlink(out->key_path);
+	if (*out->recovery_path)
+		unlink(out->recovery_path);
+	return result;
+}
