@@ -43,11 +43,17 @@ static enum error load_key(struct escrow *escrow, const struct escrow_options *o
 	const char *named = options->key_uri;
 	enum error result = seal_key_load(named ? named : uri, options->passphrase_file,
 					  options->store, &escrow->key);
-	if (result == ERR_NOT_FOUND && !named) {
+	if (result == ERR_NOT_FOUND && !named && escrow->mode == ESCROW_SERVE) {
 		log_say(LOG_LEVEL_WARNING,
 			"%s: %s. Without its private key tokens can be escrowed but not retrieved "
 			"(ENOKEY); name another one with key=URI",
 			options->store, fail_why());
+		return OK;
+	}
+	/* The command line escrows and verifies without one too. */
+	if (result && !named && escrow->mode == ESCROW_SHARE) {
+		if (result != ERR_NOT_FOUND)
+			log_say(LOG_LEVEL_WARNING, "no seal can be opened: %s", fail_why());
 		return OK;
 	}
 	TRY(result);

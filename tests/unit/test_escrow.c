@@ -1,0 +1,520 @@
+/* The escrow on a real store: tokens, writers, check-ins, and the MUST clauses of escrow.h, token.c and writer.c. */
+#include "escrow.h"
+#include "text.h"
+
+#include <openssl/crypto.h>
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define UDID "9353BC9A-5CF9-4C9E-9AD4-8D1E41D5FE3E"
+#define TOKEN_1 "Ym9vdHN0cmFwLXRva2VuLW9uZQ=="
+#define TOKEN_2 "Ym9vdHN0cmFwLXRva2VuLXR3bw=="
+#define PLIST(body)                                                                                \
+	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<plist version=\"1.0\"><dict>" body           \
+	"</dict></plist>\n"
+#define PAIR(key, value) "<key>" key "</key><string>" value "</string>"
+#define FROM(udid, type, more) PLIST(PAIR("MessageType", type) PAIR("UDID", udid) more)
+
+struct fixture {
+	char dir[64], store[96];
+	struct escrow *escrow;
+	struct device device;
+};
+
+static const struct actor me = {.uid = 7, .gid = 7, .pid = 77, .loginuid = -1, .command = "test"};
+
+static struct escrow *open_escrow(const struct fixture *f)
+{
+	struct escrow_options options = {
+		.store = f->store, .mode = ESCROW_SERVE, .holder = "a unit test"};
+	struct escrow *escrow = NULL;
+	assert_int_equal(escrow_open(&options, &escrow), OK);
+	return escrow;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	snprintf(f->dir, sizeof f->dir, "/tmp/escrow-test-XXXXXX");
+	if (!f || !mkdtemp(f->dir))
+		return -1;
+	snprintf(f->store, sizeof f->store, "%s/store", f->dir);
+	struct escrow_born born;
+	assert_int_equal(escrow_init(&(struct escrow_birth){.store = f->store}, &me, &born), OK);
+	assert_int_equal(born.recipients, 2);
+	f->escrow = open_escrow(f);
+	assert_int_equal(escrow_device_make(f->escrow, &me, UDID, &f->device), OK);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+	escrow_close(f->escrow);
+	snprintf(command, sizeof command, "rm -rf %s", f->dir);
+	int removed = system(command);
+	free(f);
+	return removed;
+}
+
+/* ---- helpers ---- */
+
+static enum error write_to(struct fixture *f, enum writer_target target, const char *text)
+{
+	struct writer *writer;
+	int64_t id = target == WRITER_CHECKIN ? 0 : f->device.id;
+	assert_int_equal(writer_new(f->escrow, target, id, false, &writer), OK);
+	enum error result = writer_write(writer, &me, text, strlen(text), 0);
+	if (!result)
+		result = writer_flush(writer, &me);
+	writer_free(writer);
+	return result;
+}
+
+/* The last `n` bytes of the trail, as text. */
+static const char *trail(struct fixture *f)
+{
+	static char text[65536];
+	struct trail_end end;
+	size_t n, want = sizeof text - 1;
+	assert_int_equal(escrow_trail_end(f->escrow, &end), OK);
+	uint64_t from = end.size > want ? end.size - want : 0;
+	assert_int_equal(escrow_trail_read(f->escrow, from, text, want, &n), OK);
+	text[n] = 0;
+	return text;
+}
+
+/* The trail's last line. */
+static const char *last_line(struct fixture *f)
+{
+	const char *text = trail(f);
+	const char *line = text;
+	for (const char *c = text; *c; c++)
+		if (*c == '\n' && c[1])
+			line = c + 1;
+	return line;
+}
+
+static int64_t lines(struct fixture *f)
+{
+	struct trail_end end;
+	assert_int_equal(escrow_trail_end(f->escrow, &end), OK);
+	return end.seq;
+}
+
+#define assert_says(text, part) assert_non_null(strstr(text, part))
+
+static void assert_token(struct fixture *f, const char *base64)
+{
+	SCOPED(secret_free) struct secret text = {0};
+	assert_int_equal(escrow_retrieve(f->escrow, &me, f->device.id, &text), OK);
+	if (!base64) {
+		assert_int_equal(text.len, 0);
+		return;
+	}
+	assert_int_equal(text.len, strlen(base64) + 1);
+	assert_memory_equal(text.data, base64, strlen(base64));
+	assert_int_equal(text.data[text.len - 1], '\n');
+}
+
+static const char *word(struct fixture *f)
+{
+	assert_int_equal(escrow_device(f->escrow, f->device.id, &f->device), OK);
+	return status_word(f->device.status);
+}
+
+/* ---- MUST clauses ---- */
+
+static void retrieve_records_first(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	SCOPED(secret_free) struct secret text = {0};
+	int64_t before = lines(f);
+	assert_int_equal(escrow_retrieve(f->escrow, &me, f->device.id, &text), OK);
+	/* What another process sees on the disk by the time that bytes are here. */
+	struct escrow_options options = {.store = f->store, .mode = ESCROW_SEALED};
+	struct escrow *other;
+	assert_int_equal(escrow_open(&options, &other), OK);
+	struct trail_end end;
+	assert_int_equal(escrow_trail_end(other, &end), OK);
+	escrow_close(other);
+	assert_int_equal(end.seq, before + 1);
+	assert_says(last_line(f), "\"action\":\"retrieve\",\"outcome\":\"ok\",\"udid\":\"" UDID
+				  "\",\"version\":1,\"uid\":7");
+}
+
+static void unrecorded_not_done(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	int64_t before = lines(f);
+	struct rlimit limit, full;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	full = (struct rlimit){.rlim_cur = 1, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+
+	SCOPED(secret_free) struct secret text = {0};
+	enum error retrieved = escrow_retrieve(f->escrow, &me, f->device.id, &text);
+	enum error written = write_to(f, WRITER_TOKEN, TOKEN_2 "\n");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+
+	assert_true(retrieved == ERR_NO_SPACE || retrieved == ERR_IO);
+	assert_true(written == ERR_NO_SPACE || written == ERR_IO);
+	assert_int_equal(text.len, 0);
+	assert_int_equal(lines(f), before);
+	assert_token(f, TOKEN_1);
+}
+
+static void retrieve_in_secret(void **state)
+{
+	struct fixture *f = *state;
+	size_t used = CRYPTO_secure_used();
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	struct secret text = {0};
+	assert_int_equal(escrow_retrieve(f->escrow, &me, f->device.id, &text), OK);
+	if (CRYPTO_secure_malloc_initialized())
+		assert_true(CRYPTO_secure_allocated(text.data));
+	secret_free(&text);
+	assert_int_equal(CRYPTO_secure_used(), used);
+}
+
+static void get_needs_reading(void **state)
+{
+	struct fixture *f = *state;
+	const char *get = FROM(UDID, "GetBootstrapToken", "");
+	const void *data;
+	size_t n;
+	struct writer *writer;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(writer_new(f->escrow, WRITER_CHECKIN, 0, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, get, strlen(get), 0), OK);
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), OK);
+	assert_int_equal(n, 0);
+	writer_free(writer);
+	assert_says(last_line(f), "\"action\":\"retrieve\",\"outcome\":\"none\"");
+
+	assert_int_equal(writer_new(f->escrow, WRITER_CHECKIN, 0, true, &writer), OK);
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), ERR_INVALID);
+	assert_int_equal(writer_write(writer, &me, get, strlen(get), 0), OK);
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), OK);
+	assert_true(n > 0 && memmem(data, n, TOKEN_1, strlen(TOKEN_1)) != NULL);
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), OK);
+	assert_int_equal(n, 0);
+	writer_free(writer);
+	assert_says(last_line(f), "\"action\":\"retrieve\",\"outcome\":\"ok\"");
+}
+
+static void writer_wipes(void **state)
+{
+	struct fixture *f = *state;
+	size_t used = CRYPTO_secure_used();
+	assert_int_equal(write_to(f, WRITER_TOKEN, "not base64\n"), ERR_INVALID);
+	assert_int_equal(write_to(f, WRITER_TOKEN, "<plist>never ended"), ERR_INVALID);
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1), OK);
+	assert_int_equal(write_to(f, WRITER_CHECKIN, FROM(UDID, "GetBootstrapToken", "")), OK);
+	assert_int_equal(CRYPTO_secure_used(), used);
+	assert_null(strstr(trail(f), "never ended"));
+}
+
+static void unfinished_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const char *half = "<?xml version=\"1.0\"?><plist><dict>";
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_flush(writer, &me), OK);
+	assert_int_equal(writer_write(writer, &me, half, strlen(half), 0), OK);
+	assert_int_equal(writer_flush(writer, &me), ERR_INVALID);
+	writer_free(writer);
+	assert_token(f, TOKEN_1);
+	assert_says(trail(f), "closed on an unfinished message");
+}
+
+static void same_token_confirms(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_says(last_line(f), "\"action\":\"escrow\"");
+	assert_says(last_line(f), "\"version\":1");
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_says(last_line(f), "\"action\":\"confirm\"");
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_2 "\n"), OK);
+	assert_says(last_line(f), "\"version\":2");
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_says(last_line(f), "\"version\":3");
+	assert_says(last_line(f), "a replay: the token equals version 1");
+	assert_token(f, TOKEN_1);
+}
+
+/* ---- writers ---- */
+
+static void more_bytes_undo(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const char *first = TOKEN_2 "\n", *more = TOKEN_1 "\n";
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, first, strlen(first), 0), OK);
+	assert_token(f, TOKEN_2);
+	assert_int_equal(writer_write(writer, &me, "\n\n ", 3, strlen(first)), OK);
+	assert_int_equal(writer_write(writer, &me, more, strlen(more), strlen(first) + 3),
+			 ERR_INVALID);
+	assert_int_equal(writer_write(writer, &me, more, strlen(more), 0), ERR_INVALID);
+	assert_int_equal(writer_flush(writer, &me), ERR_INVALID);
+	writer_free(writer);
+	assert_token(f, TOKEN_1);
+	assert_says(trail(f), "\"action\":\"undo\"");
+	assert_string_equal(word(f), "escrowed");
+}
+
+static void undo_only_if_current(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const char *first = TOKEN_1 "\n";
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, first, strlen(first), 0), OK);
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_2 "\n"), OK);
+	assert_int_equal(writer_write(writer, &me, "x", 1, strlen(first)), ERR_INVALID);
+	writer_free(writer);
+	assert_token(f, TOKEN_2);
+}
+
+static void base64_in_pieces(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const char *text = TOKEN_1;
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	for (size_t i = 0; i < strlen(text); i++)
+		assert_int_equal(writer_write(writer, &me, text + i, 1, i), OK);
+	assert_token(f, NULL);
+	assert_int_equal(writer_flush(writer, &me), OK);
+	assert_token(f, TOKEN_1);
+	assert_int_equal(writer_flush(writer, &me), OK);
+	writer_free(writer);
+}
+
+static void empty_text_is_no_removal(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(write_to(f, WRITER_TOKEN, "\n"), ERR_INVALID);
+	assert_int_equal(write_to(f, WRITER_TOKEN, ""), OK);
+	assert_token(f, TOKEN_1);
+	assert_int_equal(write_to(f, WRITER_TOKEN, PLIST(PAIR("MessageType", "SetBootstrapToken"))),
+			 OK);
+	assert_token(f, NULL);
+	assert_string_equal(word(f), "not_escrowed");
+}
+
+static void truncate_by_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const char *first = TOKEN_1 "\n";
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, first, strlen(first), 0), OK);
+	assert_int_equal(writer_truncate(writer, &me, strlen(first)), OK);
+	assert_int_equal(writer_truncate(writer, &me, 3), ERR_INVALID);
+	writer_free(writer);
+	assert_token(f, TOKEN_1);
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_truncate(writer, &me, 0), OK);
+	writer_free(writer);
+	assert_token(f, NULL);
+}
+
+static void wrong_offsets(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, "YQ==\n", 5, 7), ERR_INVALID);
+	assert_int_equal(writer_write(writer, &me, "YQ==\n", 5, 0), ERR_INVALID);
+	writer_free(writer);
+	assert_token(f, NULL);
+}
+
+static void limits(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	SCOPED(bytes_free) struct bytes big = {0};
+	for (int i = 0; i < 64 * 1024 / 4; i++)
+		assert_int_equal(bytes_add(&big, "YWFh", 4), OK);
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, big.data, big.len, 0), OK);
+	assert_int_equal(writer_write(writer, &me, "\n", 1, big.len), ERR_TOO_BIG);
+	assert_int_equal(writer_flush(writer, &me), ERR_TOO_BIG);
+	writer_free(writer);
+	assert_token(f, NULL);
+}
+
+/* ---- check-ins ---- */
+
+static void checkin_life(void **state)
+{
+	struct fixture *f = *state;
+	const char *set = FROM(UDID, "SetBootstrapToken",
+			       "<key>BootstrapToken</key><data>" TOKEN_1 "</data>");
+	const char *awaiting = FROM(UDID, "TokenUpdate", "<key>AwaitingConfiguration</key><true/>");
+	assert_int_equal(
+		write_to(f, WRITER_CHECKIN, FROM(UDID, "Authenticate", PAIR("OSVersion", "14.1"))),
+		OK);
+	assert_int_equal(write_to(f, WRITER_CHECKIN, awaiting), OK);
+	assert_string_equal(word(f), "not_escrowed");
+	assert_int_equal(write_to(f, WRITER_CHECKIN, set), OK);
+	assert_string_equal(word(f), "escrowed");
+	assert_token(f, TOKEN_1);
+	/* A renewed certificate: the word stays. */
+	assert_int_equal(write_to(f, WRITER_CHECKIN, FROM(UDID, "Authenticate", "")), OK);
+	assert_string_equal(word(f), "escrowed");
+	assert_int_equal(write_to(f, WRITER_CHECKIN, awaiting), OK);
+	assert_string_equal(word(f), "stale");
+	assert_token(f, TOKEN_1);
+	assert_int_equal(write_to(f, WRITER_CHECKIN, set), OK);
+	assert_string_equal(word(f), "escrowed");
+	assert_int_equal(write_to(f, WRITER_CHECKIN, FROM(UDID, "CheckOut", "")), OK);
+	assert_string_equal(word(f), "unenrolled");
+	assert_token(f, TOKEN_1);
+	assert_int_equal(write_to(f, WRITER_CHECKIN, FROM(UDID, "TokenUpdate", "")), OK);
+	assert_string_equal(word(f), "escrowed");
+}
+
+static void first_hand_evidence(void **state)
+{
+	struct fixture *f = *state;
+	const char *set = FROM(UDID, "SetBootstrapToken",
+			       "<key>BootstrapToken</key><data>" TOKEN_1 "</data>");
+	assert_int_equal(write_to(f, WRITER_SECURITY, "{\"OSVersion\": \"10.14.6\"}"), OK);
+	assert_string_equal(word(f), "not_supported");
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), ERR_FORBIDDEN);
+	assert_says(last_line(f), "\"outcome\":\"EPERM\"");
+	assert_int_equal(write_to(f, WRITER_CHECKIN, set), OK);
+	assert_string_equal(word(f), "escrowed");
+	SCOPED(bytes_free) struct bytes text = {0};
+	int64_t change;
+	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &change), OK);
+	assert_int_equal(text.len, f->device.security_size);
+	assert_says((char *)text.data, "out of date (OSVersion)");
+	/* By hand it is allowed now as well: nothing known forbids it. */
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_2 "\n"), OK);
+}
+
+static void user_enrollment_refused(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(
+		write_to(f, WRITER_CHECKIN,
+			 PLIST(PAIR("MessageType", "SetBootstrapToken") PAIR(
+				 "EnrollmentID", "E-1") "<key>BootstrapToken</key><data>" TOKEN_1
+							"</data>")),
+		ERR_FORBIDDEN);
+	struct device device;
+	assert_int_equal(escrow_device_named(f->escrow, "E-1", &device), ERR_NOT_FOUND);
+}
+
+static void say(void *context, const char *sentence)
+{
+	(void)context;
+	puts(sentence);
+}
+
+static void verify_is_clean(void **state)
+{
+	struct fixture *f = *state;
+	checkin_life(state);
+	more_bytes_undo(state);
+	struct escrow_verified verified;
+	assert_int_equal(escrow_verify(f->escrow, say, NULL, &verified), OK);
+	assert_int_equal(verified.findings, 0);
+	assert_true(verified.lines > 10 && verified.opened == verified.versions &&
+		    verified.versions > 1);
+}
+
+static void keyless_escrows(void **state)
+{
+	struct fixture *f = *state;
+	char key[128], away[128];
+	snprintf(key, sizeof key, "%s.key.pem", f->store);
+	snprintf(away, sizeof away, "%s/away", f->dir);
+	escrow_close(f->escrow);
+	assert_int_equal(rename(key, away), 0);
+	f->escrow = open_escrow(f);
+	assert_false(escrow_has_key(f->escrow));
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_says(last_line(f), "\"action\":\"confirm\"");
+	SCOPED(secret_free) struct secret text = {0};
+	assert_int_equal(escrow_retrieve(f->escrow, &me, f->device.id, &text), ERR_NO_KEY);
+	assert_says(last_line(f), "\"outcome\":\"ENOKEY\"");
+	assert_int_equal(text.len, 0);
+}
+
+static void init_overwrites_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct escrow_born born;
+	struct escrow_birth birth = {.store = f->store};
+	assert_int_equal(escrow_init(&birth, &me, &born), ERR_EXISTS);
+	char other[128], key[160];
+	snprintf(other, sizeof other, "%s/other", f->dir);
+	snprintf(key, sizeof key, "%s.recovery.pem", other);
+	FILE *file = fopen(key, "w");
+	assert_non_null(file);
+	fclose(file);
+	birth.store = other;
+	assert_int_equal(escrow_init(&birth, &me, &born), ERR_EXISTS);
+	struct stat st;
+	assert_int_not_equal(stat(other, &st), 0);
+	assert_int_equal(stat(key, &st), 0);
+}
+
+#define MOUNTED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		MOUNTED(retrieve_records_first),
+		MOUNTED(unrecorded_not_done),
+		MOUNTED(retrieve_in_secret),
+		MOUNTED(get_needs_reading),
+		MOUNTED(writer_wipes),
+		MOUNTED(unfinished_nothing),
+		MOUNTED(same_token_confirms),
+		MOUNTED(more_bytes_undo),
+		MOUNTED(undo_only_if_current),
+		MOUNTED(base64_in_pieces),
+		MOUNTED(empty_text_is_no_removal),
+		MOUNTED(truncate_by_descriptor),
+		MOUNTED(wrong_offsets),
+		MOUNTED(limits),
+		MOUNTED(checkin_life),
+		MOUNTED(first_hand_evidence),
+		MOUNTED(user_enrollment_refused),
+		MOUNTED(verify_is_clean),
+		MOUNTED(keyless_escrows),
+		MOUNTED(init_overwrites_nothing),
+	};
+	if (secret_prepare(1 << 20))
+		return 1;
+	return cmocka_run_group_tests_name("escrow", tests, NULL, NULL);
+}
