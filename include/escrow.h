@@ -235,7 +235,7 @@ struct escrow_verified {
 };
 /* Walks the chain, compares blobs with the trail, opens every seal that it has a key for, checks
  * the database. */
-enum error escrow_verify(struct escrow *, escrow_finding *, void *context,
+enum error escrow_verify(struct escrow *, escrow_finding *finding, void *context,
 			 struct escrow_verified *out);
 
 struct escrow_status {

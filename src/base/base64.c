@@ -85,15 +85,15 @@ enum error base64_decode(const uint8_t *text, size_t len, uint8_t *out, size_t *
 void base64_encode(const uint8_t *bytes, size_t n, uint8_t *out)
 {
 	for (size_t i = 0; i < n; i += 3) {
-		size_t have = n - i < 3 ? n - i : 3;
+		bool second = n - i > 1, third = n - i > 2;
 		unsigned group = (unsigned)bytes[i] << 16;
-		if (have > 1)
+		if (second)
 			group |= (unsigned)bytes[i + 1] << 8;
-		if (have > 2)
+		if (third)
 			group |= bytes[i + 2];
 		*out++ = (uint8_t)char_of(group >> 18);
 		*out++ = (uint8_t)char_of(group >> 12 & 63);
-		*out++ = have > 1 ? (uint8_t)char_of(group >> 6 & 63) : '=';
-		*out++ = have > 2 ? (uint8_t)char_of(group & 63) : '=';
+		*out++ = second ? (uint8_t)char_of(group >> 6 & 63) : '=';
+		*out++ = third ? (uint8_t)char_of(group & 63) : '=';
 	}
 }

@@ -280,15 +280,15 @@ static enum error look_for_reply(struct checkin *in, struct secret *token)
 	return version.id ? token_open(in->escrow, &device, &version, &blob, token) : OK;
 }
 
-static enum error act_once(struct checkin *in, bool again, struct secret *reply)
+static enum error act_once(struct checkin *in, bool again, struct sealed *sealed,
+			   struct secret *reply)
 {
 	const struct message *message = in->message;
-	SCOPED(sealed_free) struct sealed sealed = {0};
 	SCOPED(secret_free) struct secret token = {0};
 	in->now = time_now();
-	in->sealed = &sealed;
+	in->sealed = sealed;
 	if (message->kind == MESSAGE_SET_BOOTSTRAP_TOKEN && message->token.len)
-		TRY(token_seal(in->escrow, message->id, &message->token, again, &sealed));
+		TRY(token_seal(in->escrow, message->id, &message->token, again, sealed));
 	if (message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN)
 		TRY(look_for_reply(in, &token));
 	TRY(store_change(in->escrow->store, checkin_apply, in));
@@ -315,8 +315,10 @@ enum error checkin_act(struct escrow *escrow, const struct actor *actor,
 			     .message = message,
 			     .readable = readable && !message->webhook};
 	enum error result = ERR_BUSY;
-	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++)
-		result = act_once(&in, tries > 0, reply);
+	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++) {
+		SCOPED(sealed_free) struct sealed sealed = {0};
+		result = act_once(&in, tries > 0, &sealed, reply);
+	}
 	*had_effect = in.had_effect;
 	return result;
 }

@@ -140,11 +140,11 @@ static enum error init(struct making *making)
 			    STORE_URI_MAX - 32);
 	TRY(check_free(birth));
 	TRY(check_certificates(birth));
-	struct store_birth store_birth = {.at = time_now()};
-	TRY(seal_random(store_birth.key, sizeof store_birth.key));
+	struct store_birth newborn = {.at = time_now()};
+	TRY(seal_random(newborn.key, sizeof newborn.key));
 	if (birth->key_uri)
-		remember(birth->key_uri, store_birth.key_uri, sizeof store_birth.key_uri);
-	TRY(store_create(birth->store, &store_birth));
+		remember(birth->key_uri, newborn.key_uri, sizeof newborn.key_uri);
+	TRY(store_create(birth->store, &newborn));
 	enum error result = make_keys(making);
 	struct store *store = NULL;
 	if (!result)

@@ -48,8 +48,8 @@ struct record {
 
 static enum error record_apply(struct tx *tx, void *context)
 {
-	struct record *record = context;
-	return trail_add(tx, record->escrow, &record->event);
+	struct record *job = context;
+	return trail_add(tx, job->escrow, &job->event);
 }
 
 static enum error record(struct escrow *escrow, const struct event *event)
