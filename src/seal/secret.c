@@ -1,0 +1,153 @@
+/*
+ * Secure memory, and a process that is fit to hold it: secret.h says what must hold.
+ *
+ * Three nets, each for what the one before it can't catch. Secrets of our own lie in OpenSSL's secure
+ * heap, which is locked, kept out of dumps and wiped. What libraries copy to the ordinary heap is
+ * wiped as they free it (wipe.c), and what they leave on the stack by secret_wipe_stack(). And as
+ * long as any of it is there, mlockall keeps it from the swap, PR_SET_DUMPABLE from dumps and
+ * debuggers.
+ */
+#include "secret.h"
+
+#include "log.h"
+#include "seal/wipe.h"
+
+#include <openssl/crypto.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+/* What libcrypto and libplist were seen to use of the stack is a small part of this. */
+#define STACK_USED (64 * 1024)
+
+/*
+ * Under MCL_FUTURE a new mapping over the limit fails, and with it malloc and new threads: a limit
+ * that is only met later is worse than no lock. Tries a mapping that is over it.
+ */
+static bool over_limit_allowed(rlim_t limit)
+{
+	size_t size = (size_t)limit + 1;
+	void *probe =
+		mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (probe == MAP_FAILED)
+		return false;
+	munmap(probe, size);
+	return true;
+}
+
+static void lock_memory(void)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) {
+		if (limit.rlim_cur == RLIM_INFINITY || over_limit_allowed(limit.rlim_cur))
+			return;
+		munlockall();
+	}
+	log_say(LOG_LEVEL_WARNING,
+		"only the secure heap is locked: the limit on locked memory (RLIMIT_MEMLOCK) is "
+		"%llu "
+		"KiB, and copies that libraries make may reach the swap; set LimitMEMLOCK=infinity "
+		"in "
+		"the unit, or run 'ulimit -l unlimited' before",
+		(unsigned long long)limit.rlim_cur / 1024);
+}
+
+enum error secret_prepare(size_t heap)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return fail(ERR_ACCESS, "this process can't be kept from being dumped (%s)",
+			    strerror(errno));
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	lock_memory();
+	if (!wipe_frees())
+		log_say(LOG_LEVEL_INFO, "this is a build for tests: it doesn't wipe what it frees");
+
+	switch (CRYPTO_secure_malloc_init(heap, 32)) {
+	case 0:
+		return fail(ERR_MEMORY, "there is no memory for a secure heap of %zu KiB",
+			    heap / 1024);
+	case 1:
+		return OK;
+	default:
+		log_say(LOG_LEVEL_WARNING,
+			"the secure heap of %zu KiB can't be locked and may reach the swap: raise "
+			"the "
+			"limit on locked memory (LimitMEMLOCK=infinity in the unit, or ulimit -l)",
+			heap / 1024);
+		return OK;
+	}
+}
+
+enum error secret_new(size_t cap, struct secret *out)
+{
+	*out = (struct secret){0};
+	if (!cap)
+		cap = 1;
+	out->data = OPENSSL_secure_malloc(cap);
+	if (!out->data)
+		return fail(ERR_MEMORY,
+			    "the secure heap has no %zu bytes left: too many open at once", cap);
+	out->cap = cap;
+	return OK;
+}
+
+enum error secret_add(struct secret *secret, const void *bytes, size_t n)
+{
+	if (!n)
+		return OK;
+	if (n > secret->cap - secret->len) {
+		size_t cap = secret->cap * 2;
+		if (cap < secret->len + n)
+			cap = secret->len + n;
+		struct secret grown;
+		TRY(secret_new(cap, &grown));
+		if (secret->len)
+			memcpy(grown.data, secret->data, secret->len);
+		grown.len = secret->len;
+		secret_free(secret);
+		*secret = grown;
+	}
+	memcpy(secret->data + secret->len, bytes, n);
+	secret->len += n;
+	return OK;
+}
+
+void secret_free(struct secret *secret)
+{
+	OPENSSL_secure_clear_free(secret->data, secret->cap);
+	*secret = (struct secret){0};
+}
+
+void secret_move(struct secret *to, struct secret *from)
+{
+	if (to == from)
+		return;
+	secret_free(to);
+	*to = *from;
+	*from = (struct secret){0};
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+	return a->len == b->len && (!a->len || CRYPTO_memcmp(a->data, b->data, a->len) == 0);
+}
+
+void secret_wipe(void *bytes, size_t n)
+{
+	if (n)
+		OPENSSL_cleanse(bytes, n);
+}
+
+__attribute__((noinline)) void secret_wipe_stack(void)
+{
+	uint8_t used[STACK_USED];
+	OPENSSL_cleanse(used, sizeof used);
+}
