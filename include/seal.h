@@ -67,8 +67,12 @@ enum error seal_key_load(const char *uri, const char *passphrase_file, const cha
 void seal_key_free(struct seal_key *);
 void seal_key_scoped(struct seal_key **);
 
-/* Is it the private key of one of these? The number of the first, or -1. */
-int seal_key_recipient(const struct seal_key *, const struct recipients *);
+/*
+ * Is it the private key of one of these? The number of the first, or -1. A key that came without its
+ * certificate remembers that one, so that seal_open() can tell a damaged seal from another's: call
+ * it before threads use the key.
+ */
+int seal_key_recipient(struct seal_key *, const struct recipients *);
 
 /* Does the path (its directory too, when the file isn't there yet) lie inside directory `dir`?
  * Symbolic links are followed. */

@@ -1,0 +1,116 @@
+/*
+ * Certificates. To escrowfs they are no more than a recipient's public key with a name, so that CMS
+ * can say whom a seal is for: nobody checks who signed them.
+ */
+#include "certificate.h"
+
+#include "seal/inside.h"
+
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include <time.h>
+
+#define LIFETIME_DAYS 3652 /* ten years */
+#define CERTIFICATE_FILE_MAX (1024 * 1024)
+
+/* 127 random bits: positive, and at most 16 bytes in DER. */
+static bool set_serial(X509 *certificate)
+{
+	unsigned char bytes[16];
+	if (RAND_bytes(bytes, sizeof bytes) != 1)
+		return false;
+	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40);
+	BIGNUM *number = BN_bin2bn(bytes, sizeof bytes, NULL);
+	bool set = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate));
+	BN_free(number);
+	return set;
+}
+
+static bool set_names(X509 *certificate, const char *name)
+{
+	X509_NAME *subject = X509_get_subject_name(certificate);
+	return X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8,
+					  (const unsigned char *)name, -1, -1, 0) &&
+	       X509_set_issuer_name(certificate, subject);
+}
+
+static bool set_times(X509 *certificate)
+{
+	time_t now = time(NULL);
+	return X509_time_adj_ex(X509_getm_notBefore(certificate), 0, 0, &now) &&
+	       X509_time_adj_ex(X509_getm_notAfter(certificate), LIFETIME_DAYS, 0, &now);
+}
+
+static bool add_extension(X509 *certificate, int nid, const char *value)
+{
+	X509V3_CTX ctx;
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, certificate, certificate, NULL, NULL, 0);
+	X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	bool added = extension && X509_add_ext(certificate, extension, -1);
+	X509_EXTENSION_free(extension);
+	return added;
+}
+
+enum error certificate_make(EVP_PKEY *key, const char *name, X509 **out)
+{
+	const char *usage =
+		EVP_PKEY_is_a(key, "RSA") ? "critical,keyEncipherment" : "critical,keyAgreement";
+	SCOPED(scoped_certificate) X509 *certificate = X509_new();
+	if (!certificate || !X509_set_version(certificate, X509_VERSION_3) ||
+	    !set_serial(certificate) || !set_names(certificate, name) || !set_times(certificate) ||
+	    !X509_set_pubkey(certificate, key) ||
+	    !add_extension(certificate, NID_key_usage, usage) ||
+	    !add_extension(certificate, NID_subject_key_identifier, "hash"))
+		return fail(ERR_INVALID, "no certificate can be made for this key (%s)",
+			    openssl_reason());
+	if (!X509_sign(certificate, key, EVP_sha256()))
+		return fail(ERR_INVALID,
+			    "this key can't sign a certificate for itself (%s): put its "
+			    "certificate beside it",
+			    openssl_reason());
+	*out = certificate;
+	certificate = NULL;
+	return OK;
+}
+
+enum error seal_key_certificate(const struct seal_key *key, const char *name,
+				struct bytes *certificate)
+{
+	openssl_forget();
+	*certificate = (struct bytes){0};
+	if (key->certificate)
+		return openssl_certificate_der(key->certificate, certificate);
+	SCOPED(scoped_certificate) X509 *made = NULL;
+	TRY(certificate_make(key->key, name, &made));
+	return openssl_certificate_der(made, certificate);
+}
+
+/* No terminal is ever asked. */
+static int no_passphrase(char *buffer, int size, int writing, void *context)
+{
+	(void)buffer, (void)size, (void)writing, (void)context;
+	return -1;
+}
+
+enum error seal_certificate_read(const char *path, struct bytes *certificate)
+{
+	openssl_forget();
+	*certificate = (struct bytes){0};
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(bytes_read_file(path, CERTIFICATE_FILE_MAX, &text));
+	SCOPED(scoped_bio) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
+	if (!bio)
+		return fail(ERR_MEMORY, "out of memory");
+	SCOPED(scoped_certificate) X509 *found = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+	const unsigned char *at = text.data;
+	if (!found)
+		found = d2i_X509(NULL, &at, (long)text.len);
+	if (!found)
+		return fail(ERR_INVALID, "%s: no X.509 certificate in it, PEM or DER (%s)", path,
+			    openssl_reason());
+	openssl_forget();
+	return openssl_certificate_der(found, certificate);
+}

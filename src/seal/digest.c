@@ -1,0 +1,50 @@
+/* Digests, MACs, random numbers: the small words that the escrow needs of the library. */
+#include "seal.h"
+
+#include "seal/openssl.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include <limits.h>
+#include <string.h>
+
+void seal_digest(const void *bytes, size_t n, uint8_t out[static SEAL_DIGEST])
+{
+	seal_digest2(bytes, n, NULL, 0, out);
+}
+
+void seal_digest2(const void *a, size_t a_len, const void *b, size_t b_len,
+		  uint8_t out[static SEAL_DIGEST])
+{
+	SCOPED(scoped_md_ctx) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(ctx, a, a_len) || !EVP_DigestUpdate(ctx, b, b_len) ||
+	    !EVP_DigestFinal_ex(ctx, out, NULL)) {
+		/* Only without memory. What can't be the digest of anything matches nothing. */
+		memset(out, 0, SEAL_DIGEST);
+		(void)openssl_reason();
+	}
+}
+
+enum error seal_mac(const uint8_t key[static 32], const void *bytes, size_t n,
+		    uint8_t out[static SEAL_DIGEST])
+{
+	if (!HMAC(EVP_sha256(), key, 32, bytes, n, out, NULL))
+		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
+	return OK;
+}
+
+enum error seal_random(void *out, size_t n)
+{
+	if (n > INT_MAX || RAND_priv_bytes(out, (int)n) != 1)
+		return fail(ERR_IO, "the random number generator doesn't answer (%s)",
+			    openssl_reason());
+	return OK;
+}
+
+bool seal_equal(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
+}

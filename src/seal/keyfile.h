@@ -1,0 +1,28 @@
+#ifndef ESCROWFS_SEAL_KEYFILE_H
+#define ESCROWFS_SEAL_KEYFILE_H
+
+#include "error.h"
+#include "secret.h"
+
+#include <stdbool.h>
+
+/* Files that only their owner and group may read: private keys and passphrases. */
+
+/*
+ * Reads a key file into secure memory. ERR_NOT_FOUND, ERR_ACCESS; ERR_INVALID: no regular file,
+ * larger than 1 MiB, others have permissions on it, or it lies inside directory `outside_of` (NULL:
+ * anywhere). The caller frees `out`, also after an error.
+ */
+enum error keyfile_read(const char *path, const char *outside_of, struct secret *out);
+
+#define PASSPHRASE_MAX 1023
+
+/*
+ * Reads the first line of `path`, without its newline: a passphrase. With NULL: of the systemd
+ * credential escrowfs.passphrase, or nothing (len 0) when there is none. ERR_NO_KEY: it isn't
+ * there, is empty, longer than PASSPHRASE_MAX, or others may read it. The caller frees `out`, also
+ * after an error.
+ */
+enum error keyfile_passphrase(const char *path, struct secret *out);
+
+#endif
