@@ -20,6 +20,9 @@
  * of other callers that wait at the same time, and that is on disk when store_change() returns OK.
  * Both are a struct tx.
  *
+ * The functions that listings call for each thing don't call the store themselves. Not for use across fork(2):
+ * a store is opened by the process that uses it.
+ *
  * Texts and blobs that a call gives are copied. Errors: ERR_IO, ERR_NO_SPACE, ERR_READ_ONLY,
  * ERR_MEMORY from the disk in any call; others are named. ERR_NOT_FOUND leaves `out` untouched.
  */
@@ -253,6 +256,7 @@ struct recipient {
 typedef enum error store_each_recipient(void *context, const struct recipient *, const uint8_t *der,
 					size_t len);
 enum error store_recipients(struct tx *, store_each_recipient *, void *);
+/* ERR_EXISTS: the certificate is one of them already. */
 enum error store_recipient_add(struct tx *, const struct recipient *, const uint8_t *der,
 			       size_t len);
 

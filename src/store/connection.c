@@ -1,0 +1,132 @@
+/*
+ * A connection to the database: how it is opened and what it is told.
+ *
+ * SQLite's own locks on escrow.db are POSIX locks: to close any descriptor of that file drops all of the
+ * process's. So nothing in the store opens it but SQLite; what must be known of it is asked with stat(2).
+ */
+#include "inside.h"
+
+#include "schema.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define WAIT_MS 10000 /* for another process that writes */
+
+/*
+ * Called while another process writes. SQLite's own handler sleeps longer and longer: behind a process that commits
+ * without pause it would hardly ever look when the door is open.
+ */
+static int wait_a_moment(void *context, int tries)
+{
+	(void)context;
+	static const struct timespec moment = {.tv_nsec = 2000000};
+	nanosleep(&moment, NULL);
+	return tries < WAIT_MS / 2;
+}
+
+static const char pragmas[] =
+	"PRAGMA foreign_keys = ON;"
+	"PRAGMA synchronous = FULL;" /* a commit is on disk when it returns */
+	"PRAGMA secure_delete = ON;"
+	"PRAGMA temp_store = MEMORY;" /* nothing of it in /tmp */
+	"PRAGMA mmap_size = 0;"	      /* a bad disk is an error, not a SIGBUS */
+	"PRAGMA cell_size_check = ON;"
+	"PRAGMA wal_autocheckpoint = 1000;"
+	"PRAGMA journal_size_limit = 67108864;"; /* after a long reader let the log grow */
+
+static enum error configure(struct tx *tx, enum access_wanted wanted)
+{
+	sqlite3_extended_result_codes(tx->db, 1);
+	sqlite3_busy_handler(tx->db, wait_a_moment, NULL);
+	sqlite3_db_config(tx->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(tx->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	if (wanted != CONNECT_NEW)
+		TRY(schema_check(tx));
+	TRY(sql_run_text(tx, pragmas));
+	if (wanted == CONNECT_READ || wanted == CONNECT_FROZEN)
+		return OK;
+	if (sqlite3_db_readonly(tx->db, "main"))
+		return fail(ERR_READ_ONLY, "%s: the store's files can't be written", tx->path);
+	/* It is in the file already, unless somebody made this file from another. */
+	return sql_run_text(tx, "PRAGMA journal_mode = WAL");
+}
+
+/* The path as a URI, which is how SQLite is told `immutable`. */
+static void uri_of(const char *path, const char *query, char *out, size_t size)
+{
+	static const char digit[] = "0123456789abcdef";
+	size_t n = (size_t)snprintf(out, size, "file:");
+	for (const unsigned char *c = (const unsigned char *)path; *c && n + 4 < size; c++) {
+		if (*c == '%' || *c == '?' || *c == '#' || *c < ' ' || *c > '~') {
+			out[n++] = '%';
+			out[n++] = digit[*c >> 4];
+			out[n++] = digit[*c & 15];
+		} else {
+			out[n++] = (char)*c;
+		}
+	}
+	snprintf(out + n, size - n, "%s", query);
+}
+
+static enum error connect(struct store *store, enum access_wanted wanted, struct tx *tx)
+{
+	char path[PATH_MAX + sizeof DATABASE], uri[3 * sizeof path + 32];
+	snprintf(path, sizeof path, "%s/" DATABASE, store->directory);
+	struct stat file;
+	if (lstat(path, &file))
+		return errno == ENOENT ? fail(ERR_INVALID, "%s: not a store: it has no " DATABASE,
+					      store->path)
+				       : fail(errno == EACCES ? ERR_ACCESS : ERR_IO, "%s: %s", path,
+					      strerror(errno));
+	if (!S_ISREG(file.st_mode))
+		return fail(ERR_INVALID,
+			    "%s: not a store: its " DATABASE " is not a regular file (a link is "
+			    "not followed)",
+			    store->path);
+	uri_of(path, wanted == CONNECT_FROZEN ? "?immutable=1" : "", uri, sizeof uri);
+	bool reads = wanted == CONNECT_READ || wanted == CONNECT_FROZEN;
+	int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+		    SQLITE_OPEN_PRIVATECACHE |
+		    (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+	int code = sqlite3_open_v2(uri, &tx->db, flags, NULL);
+	if (!tx->db)
+		return fail(ERR_MEMORY, "out of memory");
+	return code ? sql_fail(tx, code) : configure(tx, wanted);
+}
+
+enum error connection_new(struct store *store, enum access_wanted wanted, struct tx **out)
+{
+	struct tx *tx = calloc(1, sizeof *tx);
+	if (!tx)
+		return fail(ERR_MEMORY, "out of memory");
+	tx->path = store->path;
+	tx->store = store;
+	enum error result = connect(store, wanted, tx);
+	if (result) {
+		connection_free(tx);
+		return result;
+	}
+	*out = tx;
+	return OK;
+}
+
+void connection_free(struct tx *tx)
+{
+	if (!tx)
+		return;
+	for (int i = 0; i < SQL_COUNT; i++)
+		sqlite3_finalize(tx->prepared[i]);
+	sqlite3_close(tx->db);
+	free(tx);
+}
+
+void connection_rollback(struct tx *tx)
+{
+	if (!sqlite3_get_autocommit(tx->db))
+		(void)sql_run(tx, SQL_ROLLBACK, NO_VALUES);
+}

@@ -1,0 +1,181 @@
+/* Devices: rows that stay, names that are unique among those that are there. */
+#include "inside.h"
+
+/* Columns as in DEVICE_COLUMNS. */
+enum error device_read(struct rows *rows, struct device *out)
+{
+	struct device device = {
+		.id = sql_int(rows, 0),
+		.user_enrolled = sql_bool(rows, 2),
+		.unenrolled = sql_bool(rows, 3),
+		.status = (enum status)sql_enum(rows, 4, STATUS_COUNT),
+		.created_at = sql_int(rows, 6),
+		.enrolled_at = sql_int(rows, 7),
+		.reenrolled_at = sql_int(rows, 8),
+		.checked_out_at = sql_int(rows, 9),
+		.retrieved_at = sql_int(rows, 10),
+		.proven_at = sql_int(rows, 11),
+		.escrowed_at = sql_int(rows, 12),
+		.security_size = sql_u32(rows, 13),
+		.token_size = sql_u32(rows, 14),
+		.security_at = sql_int(rows, 15),
+		.status_at = sql_int(rows, 16),
+		.token_at = sql_int(rows, 17),
+		.change = sql_int(rows, 18),
+	};
+	sql_text(rows, 1, device.udid, sizeof device.udid);
+	sql_text(rows, 5, device.identity, sizeof device.identity);
+	TRY(rows->error);
+	*out = device;
+	return OK;
+}
+
+/* ---- looking ---- */
+
+enum error store_device(struct tx *tx, int64_t id, struct device *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_DEVICE, VALUES(INT(id)));
+	if (sql_next(&rows))
+		return device_read(&rows, out);
+	TRY(rows.error);
+	return fail(ERR_GONE, "device number %lld was taken away", (long long)id);
+}
+
+static enum error find(struct tx *tx, enum statement how, const char *udid, struct device *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, how, VALUES(TEXT(udid)));
+	if (sql_next(&rows))
+		return device_read(&rows, out);
+	TRY(rows.error);
+	return fail(ERR_NOT_FOUND, "device %s: there is none of this name", udid);
+}
+
+enum error store_device_named(struct tx *tx, const char *udid, struct device *out)
+{
+	return find(tx, SQL_DEVICE_NAMED, udid, out);
+}
+
+enum error store_device_folded(struct tx *tx, const char *udid, struct device *out)
+{
+	return find(tx, SQL_DEVICE_FOLDED, udid, out);
+}
+
+/* ---- changing ---- */
+
+static enum error next_change(struct tx *tx, int64_t *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_CHANGE_NEXT, NO_VALUES);
+	while (sql_next(&rows))
+		*out = sql_int(&rows, 0);
+	return rows.error;
+}
+
+static enum error insert(struct tx *tx, const struct device *d, int64_t change, int64_t *id)
+{
+	SCOPED(sql_end)
+	struct rows rows =
+		sql_query(tx, SQL_DEVICE_ADD,
+			  VALUES(TEXT(d->udid), INT(d->user_enrolled), INT(d->unenrolled),
+				 INT(d->status), TEXT(d->identity), INT(d->created_at),
+				 INT(d->enrolled_at), INT(d->reenrolled_at), INT(d->checked_out_at),
+				 INT(d->retrieved_at), INT(d->proven_at), INT(d->escrowed_at),
+				 INT(d->security_size), INT(d->token_size), INT(d->security_at),
+				 INT(d->status_at), INT(d->token_at), INT(change)));
+	while (sql_next(&rows))
+		*id = sql_int(&rows, 0);
+	return rows.error;
+}
+
+enum error store_device_add(struct tx *tx, struct device *device)
+{
+	struct device there;
+	enum error found = store_device_folded(tx, device->udid, &there);
+	if (found == OK)
+		return fail(ERR_EXISTS, "device %s: it is there already, as %s", device->udid,
+			    there.udid);
+	if (found != ERR_NOT_FOUND)
+		return found;
+	int64_t change = 0, id = 0;
+	TRY(next_change(tx, &change));
+	TRY(insert(tx, device, change, &id));
+	device->id = id;
+	device->change = change;
+	return OK;
+}
+
+enum error store_device_save(struct tx *tx, struct device *d)
+{
+	int64_t change = 0;
+	TRY(next_change(tx, &change));
+	TRY(sql_run(tx, SQL_DEVICE_SAVE,
+		    VALUES(INT(d->id), INT(d->user_enrolled), INT(d->unenrolled), INT(d->status),
+			   TEXT(d->identity), INT(d->created_at), INT(d->enrolled_at),
+			   INT(d->reenrolled_at), INT(d->checked_out_at), INT(d->retrieved_at),
+			   INT(d->proven_at), INT(d->escrowed_at), INT(d->security_size),
+			   INT(d->token_size), INT(d->security_at), INT(d->status_at),
+			   INT(d->token_at), INT(change))));
+	if (sql_changed(tx) != 1)
+		return fail(ERR_GONE, "device %s: it was taken away", d->udid);
+	d->change = change;
+	return OK;
+}
+
+enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
+{
+	int64_t change = 0;
+	TRY(next_change(tx, &change));
+	TRY(sql_run(tx, SQL_DEVICE_REMOVE, VALUES(INT(id), INT(at), INT(change))));
+	if (sql_changed(tx) != 1)
+		return fail(ERR_GONE, "device number %lld was taken away", (long long)id);
+	TRY(facts_delete(tx, id));
+	TRY(names_delete(tx, id));
+	return access_delete(tx, id);
+}
+
+/* ---- listing ---- */
+
+enum error store_devices(struct tx *tx, enum status status, int64_t after, int limit,
+			 store_each_device *each, void *context)
+{
+	SCOPED(sql_end)
+	struct rows rows = status == STATUS_COUNT
+				   ? sql_query(tx, SQL_DEVICES, VALUES(INT(after), INT(limit)))
+				   : sql_query(tx, SQL_DEVICES_IN_STATUS,
+					       VALUES(INT(after), INT(limit), INT(status)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		char udid[UDID_MAX + 1];
+		sql_text(&rows, 1, udid, sizeof udid);
+		more = each(context, sql_int(&rows, 0), udid);
+	}
+	return rows.error;
+}
+
+enum error store_devices_changed(struct tx *tx, int64_t after, int limit, store_each_change *each,
+				 void *context)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_DEVICES_CHANGED, VALUES(INT(after), INT(limit)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		char udid[UDID_MAX + 1];
+		sql_text(&rows, 2, udid, sizeof udid);
+		more = each(context, sql_int(&rows, 0), sql_int(&rows, 1), udid,
+			    sql_bool(&rows, 3));
+	}
+	return rows.error;
+}
+
+enum error store_device_counts(struct tx *tx, uint64_t out[static STATUS_COUNT])
+{
+	uint64_t counts[STATUS_COUNT] = {0};
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_DEVICE_COUNTS, NO_VALUES);
+	while (sql_next(&rows)) {
+		int status = sql_enum(&rows, 0, STATUS_COUNT);
+		if (!rows.error)
+			counts[status] = (uint64_t)sql_int(&rows, 1);
+	}
+	TRY(rows.error);
+	memcpy(out, counts, sizeof counts);
+	return OK;
+}

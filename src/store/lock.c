@@ -1,0 +1,102 @@
+/*
+ * Who serves the store: the process that holds flock(2) on STORE/lock. The kernel lets go of it when the
+ * process dies, however that happens; what the file says is only for people, and means nothing while
+ * nobody holds the lock.
+ */
+#include "inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TRIES 20
+#define MOMENT 10000000 /* ns between them */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+/* What the holder wrote, made fit to be shown. */
+static void read_holder(int fd, char *out, size_t size)
+{
+	ssize_t n = pread(fd, out, size - 1, 0);
+	out[n > 0 ? n : 0] = 0;
+	for (char *c = out; *c; c++)
+		if (*c == '\n')
+			*c = 0;
+		else if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	if (!*out)
+		snprintf(out, size, "another process");
+}
+
+/* Somebody who only asks (store_served_by()) holds the lock for an instant: that is no reason to give up. */
+static int lock_exclusively(int fd)
+{
+	static const struct timespec moment = {.tv_nsec = MOMENT};
+	for (int i = 0; i < TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return errno;
+		nanosleep(&moment, NULL);
+	}
+	return EWOULDBLOCK;
+}
+
+enum error lock_take(struct store *store, const char *holder)
+{
+	char path[PATH_MAX + sizeof LOCK];
+	snprintf(path, sizeof path, "%s/" LOCK, store->directory);
+	SCOPED(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail(errno == EROFS    ? ERR_READ_ONLY
+			    : errno == EACCES ? ERR_ACCESS
+			    : errno == ENOSPC ? ERR_NO_SPACE
+					      : ERR_IO,
+			    "%s/" LOCK ": %s", store->path, strerror(errno));
+	int why = lock_exclusively(fd);
+	if (why == EWOULDBLOCK) {
+		char who[256];
+		read_holder(fd, who, sizeof who);
+		return fail(ERR_BUSY,
+			    "%s: in use by %s; one mount at a time can write: stop that one first",
+			    store->path, who);
+	}
+	if (why)
+		return fail(ERR_IO, "%s/" LOCK ": it can't be locked: %s", store->path,
+			    strerror(why));
+	/* If it can't be written, the lock holds all the same. */
+	if (ftruncate(fd, 0) == 0)
+		(void)!dprintf(fd, "process %d, %s\n", (int)getpid(), holder ? holder : "serving");
+	store->lock = fd;
+	fd = -1;
+	return OK;
+}
+
+void lock_release(struct store *store)
+{
+	if (store->lock < 0)
+		return;
+	(void)!ftruncate(store->lock, 0);
+	close(store->lock);
+	store->lock = -1;
+}
+
+bool store_served_by(const char *path, char *out, size_t size)
+{
+	char lock[PATH_MAX];
+	snprintf(out, size, "%s", "");
+	snprintf(lock, sizeof lock, "%s/" LOCK, path);
+	SCOPED(close_fd) int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return false;
+	read_holder(fd, out, size);
+	return true;
+}

@@ -1,0 +1,138 @@
+/* Opening and closing. */
+#include "inside.h"
+
+#include "schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static enum error find_directory(struct store *store, const char *path)
+{
+	struct stat status;
+	store->path = strdup(path);
+	store->directory = realpath(path, NULL);
+	if (!store->path)
+		return fail(ERR_MEMORY, "out of memory");
+	if (!store->directory || stat(store->directory, &status))
+		return fail(errno == ENOENT    ? ERR_NOT_FOUND
+			    : errno == EACCES  ? ERR_ACCESS
+			    : errno == ENOTDIR ? ERR_INVALID
+					       : ERR_IO,
+			    errno == ENOENT ? "%s: there is no store: %s; `escrowfs init` makes one"
+					    : "%s: %s",
+			    path, strerror(errno));
+	if (!S_ISDIR(status.st_mode))
+		return fail(ERR_INVALID, "%s: not a store: a store is a directory", path);
+	if (status.st_mode & S_IWOTH)
+		return fail(ERR_INVALID,
+			    "%s: anybody may write to this directory: find out who did, then chmod "
+			    "0700 it",
+			    path);
+	return OK;
+}
+
+/* Does the store lie on a disk that nobody can write, whole as it is? Then it is read without locks. */
+static bool is_frozen(const struct store *store)
+{
+	char log[PATH_MAX + sizeof DATABASE "-wal"];
+	struct statvfs disk;
+	struct stat status;
+	snprintf(log, sizeof log, "%s/" DATABASE "-wal", store->directory);
+	return statvfs(store->directory, &disk) == 0 && disk.f_flag & ST_RDONLY &&
+	       (stat(log, &status) ? errno == ENOENT : status.st_size == 0);
+}
+
+static enum error open_snapshot(struct store *store)
+{
+	enum access_wanted wanted = store->frozen ? CONNECT_FROZEN : CONNECT_READ;
+	TRY(connection_new(store, wanted, &store->snapshot));
+	TRY(schema_bring_up(store, store->snapshot, false));
+	return view_begin(store->snapshot);
+}
+
+/* Without a writer; the pool reads. */
+static enum error open_frozen(struct store *store)
+{
+	struct tx *tx;
+	TRY(connection_new(store, CONNECT_FROZEN, &tx));
+	enum error result = schema_bring_up(store, tx, false);
+	connection_free(tx);
+	return result;
+}
+
+static enum error open_writable(struct store *store, const char *holder)
+{
+	TRY(connection_new(store, CONNECT_WRITE, &store->writer.tx));
+	if (store->mode == STORE_SERVE)
+		TRY(lock_take(store, holder));
+	TRY(schema_bring_up(store, store->writer.tx, true));
+	return writer_start(store);
+}
+
+static enum error open_all(struct store *store, const char *path, const char *holder)
+{
+	TRY(find_directory(store, path));
+	store->frozen = is_frozen(store);
+	if (store->mode == STORE_SNAPSHOT)
+		return open_snapshot(store);
+	if (store->mode == STORE_SHARE && store->frozen)
+		return open_frozen(store);
+	return open_writable(store, holder);
+}
+
+enum error store_open(const char *path, enum store_mode mode, const char *holder,
+		      struct store **out)
+{
+	struct store *store = calloc(1, sizeof *store);
+	if (!store)
+		return fail(ERR_MEMORY, "out of memory");
+	store->mode = mode;
+	store->lock = -1;
+	pool_start(store);
+	enum error result = open_all(store, path, holder);
+	if (result) {
+		store_close(store);
+		return result;
+	}
+	*out = store;
+	return OK;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	/* Readers first: the last to leave tidies up the log, and only a writer can. */
+	pool_stop(store);
+	connection_free(store->snapshot);
+	writer_stop(store);
+	lock_release(store);
+	free(store->directory);
+	free(store->path);
+	free(store);
+}
+
+enum error store_birth(struct store *store, struct store_birth *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(store, &tx));
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_BIRTH, NO_VALUES);
+	if (!sql_next(&rows))
+		return rows.error
+			       ? rows.error
+			       : fail(ERR_IO, "%s: the store is damaged: it doesn't know its key",
+				      store->path);
+	struct store_birth birth;
+	sql_bytes(&rows, 0, birth.key, sizeof birth.key);
+	sql_text(&rows, 1, birth.key_uri, sizeof birth.key_uri);
+	birth.at = sql_int(&rows, 2);
+	TRY(rows.error);
+	*out = birth;
+	return OK;
+}

@@ -1,0 +1,110 @@
+#include "schema.h"
+
+#include <stdio.h>
+
+/* None yet: schema 1 is the first. */
+static const struct migration migrations[] = {{NULL}};
+#define MIGRATIONS (SCHEMA_VERSION - 1)
+
+enum error schema_create(struct tx *tx)
+{
+	char marks[96];
+	snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+		 SCHEMA_APPLICATION, SCHEMA_VERSION);
+	TRY(sql_run_text(tx, schema_sql));
+	return sql_run_text(tx, marks);
+}
+
+/* A number from the header. Not one of the prepared statements: it is asked once. */
+static enum error mark(struct tx *tx, const char *pragma, int *out)
+{
+	sqlite3_stmt *statement;
+	int code = sqlite3_prepare_v2(tx->db, pragma, -1, &statement, NULL);
+	if (!code)
+		code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*out = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	if (code == SQLITE_ROW)
+		return OK;
+	if ((code & 0xff) == SQLITE_NOTADB)
+		return fail(ERR_INVALID, "%s: not a store: its " DATABASE " is not a database",
+			    tx->path);
+	return sql_fail(tx, code);
+}
+
+static enum error version_of(struct tx *tx, int *version)
+{
+	TRY(mark(tx, "PRAGMA user_version", version));
+	return *version >= 1
+		       ? OK
+		       : fail(ERR_INVALID, "%s: not a store: its schema has no number", tx->path);
+}
+
+enum error schema_check(struct tx *tx)
+{
+	int application = 0, version;
+	TRY(mark(tx, "PRAGMA application_id", &application));
+	if (application != SCHEMA_APPLICATION)
+		return fail(ERR_INVALID,
+			    "%s: not a store: its " DATABASE " belongs to another "
+			    "program",
+			    tx->path);
+	TRY(version_of(tx, &version));
+	if (version > SCHEMA_VERSION)
+		return fail(ERR_INVALID,
+			    "%s: made by a newer escrowfs (schema %d, this one knows %d): use that "
+			    "one",
+			    tx->path, version, SCHEMA_VERSION);
+	return OK;
+}
+
+static enum error step(struct tx *tx, const struct migration *migration, int to)
+{
+	char mark_sql[48];
+	int now;
+	snprintf(mark_sql, sizeof mark_sql, "PRAGMA user_version = %d", to);
+	TRY(sql_run(tx, SQL_BEGIN_WRITING, NO_VALUES));
+	enum error result = version_of(tx, &now);
+	/* Another process may have made this step meanwhile. */
+	if (!result && now == to - 1) {
+		result = sql_run_text(tx, migration->sql);
+		if (!result)
+			result = sql_run_text(tx, mark_sql);
+	}
+	if (!result)
+		result = sql_run(tx, SQL_COMMIT, NO_VALUES);
+	if (result)
+		connection_rollback(tx);
+	return result;
+}
+
+enum error schema_migrate(struct store *store, struct tx *tx, const struct migration *steps,
+			  int count)
+{
+	int version;
+	TRY(version_of(tx, &version));
+	if (version > count)
+		return OK;
+	bool borrowed = store->lock < 0;
+	if (borrowed)
+		TRY(lock_take(store, "bringing the store up to date"));
+	enum error result = OK;
+	for (; !result && version <= count; version++)
+		result = step(tx, &steps[version - 1], version + 1);
+	if (borrowed)
+		lock_release(store);
+	return result;
+}
+
+enum error schema_bring_up(struct store *store, struct tx *tx, bool writable)
+{
+	int version;
+	TRY(version_of(tx, &version));
+	if (version < SCHEMA_VERSION && !writable)
+		return fail(ERR_INVALID,
+			    "%s: made by an older escrowfs (schema %d, this one reads %d): mount "
+			    "it once, or run `escrowfs status` on it, to bring it up to date",
+			    store->path, version, SCHEMA_VERSION);
+	return schema_migrate(store, tx, migrations, MIGRATIONS);
+}

@@ -1,0 +1,167 @@
+#ifndef STORE_SQL_H
+#define STORE_SQL_H
+
+#include "error.h"
+
+#include <sqlite3.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * The one way to run SQL: a statement of the table in statements.c, prepared once for each
+ * connection, its values bound by type.
+ *
+ *	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_DEVICES, VALUES(INT(after), INT(limit)));
+ *	while (sql_next(&rows))
+ *		... sql_int(&rows, 0), sql_text(&rows, 1) ...
+ *	return rows.error;
+ *
+ * A statement has one use at a time on a connection, so nothing that `...` calls may run it too.
+ */
+
+struct tx;
+
+enum statement {
+	/* transactions */
+	SQL_BEGIN,
+	SQL_BEGIN_WRITING,
+	SQL_COMMIT,
+	SQL_ROLLBACK,
+	SQL_SAVEPOINT,
+	SQL_ROLLBACK_TO,
+	SQL_RELEASE,
+	/* the store itself */
+	SQL_BIRTH,
+	SQL_BIRTH_ADD,
+	SQL_CHANGE,
+	SQL_CHANGE_NEXT,
+	SQL_CHECK,
+	SQL_CHECK_REFERENCES,
+	SQL_CHECK_TALLY,
+	/* devices */
+	SQL_DEVICE,
+	SQL_DEVICE_NAMED,
+	SQL_DEVICE_FOLDED,
+	SQL_DEVICE_ADD,
+	SQL_DEVICE_SAVE,
+	SQL_DEVICE_REMOVE,
+	SQL_DEVICES,
+	SQL_DEVICES_IN_STATUS,
+	SQL_DEVICES_CHANGED,
+	SQL_DEVICE_COUNTS,
+	/* facts */
+	SQL_FACTS,
+	SQL_FACT_SAVE,
+	SQL_FACT_DELETE,
+	SQL_FACTS_DELETE,
+	/* names */
+	SQL_NAME,
+	SQL_NAMES,
+	SQL_NAMES_OF_DEVICE,
+	SQL_NAME_ADD,
+	SQL_BEARER_ADD,
+	SQL_BEARER_DELETE,
+	SQL_NAME_DELETE,
+	/* versions */
+	SQL_VERSION,
+	SQL_VERSION_CURRENT,
+	SQL_VERSION_NUMBERED,
+	SQL_VERSION_WITH_MAC,
+	SQL_VERSIONS_OF_DEVICE,
+	SQL_VERSIONS,
+	SQL_VERSION_NUMBER_NEXT,
+	SQL_VERSION_ADD,
+	SQL_VERSION_SAVE,
+	SQL_BLOB,
+	SQL_BLOB_ADD,
+	/* access, recipients */
+	SQL_ACCESS,
+	SQL_ACCESS_SAVE,
+	SQL_ACCESS_DELETE,
+	SQL_RECIPIENTS,
+	SQL_RECIPIENT,
+	SQL_RECIPIENT_ADD,
+	/* the trail */
+	SQL_TRAIL_END,
+	SQL_TRAIL_ADD,
+	SQL_TRAIL_END_MOVE,
+	SQL_TRAIL_AT,
+	SQL_TRAIL,
+	SQL_COUNT
+};
+
+/* Their texts. */
+extern const char *const sql_statements[SQL_COUNT];
+
+/* What is bound to a statement's ?1, ?2 ... Memory stays the caller's, and alive until the statement ends. */
+struct value {
+	enum { VALUE_INT, VALUE_TEXT, VALUE_BLOB } type;
+	int64_t number;
+	const void *data;
+	size_t len;
+};
+
+static inline struct value sql_int_value(int64_t number)
+{
+	return (struct value){.type = VALUE_INT, .number = number};
+}
+
+static inline struct value sql_text_value(const void *text, size_t len)
+{
+	return (struct value){.type = VALUE_TEXT, .data = text, .len = len};
+}
+
+static inline struct value sql_blob_value(const void *bytes, size_t len)
+{
+	return (struct value){.type = VALUE_BLOB, .data = bytes, .len = len};
+}
+
+#define INT(number) sql_int_value(number)
+#define TEXT(text) sql_text_value(text, strlen(text))
+#define TEXT_OF(text, len) sql_text_value(text, len)
+#define BLOB(bytes, len) sql_blob_value(bytes, len)
+
+#define VALUES(...)                                                                                \
+	(const struct value[]){__VA_ARGS__},                                                       \
+		(int)(sizeof((const struct value[]){__VA_ARGS__}) / sizeof(struct value))
+#define NO_VALUES NULL, 0
+
+/* A statement that runs, and its rows. Ended with sql_end(). */
+struct rows {
+	struct tx *tx;
+	sqlite3_stmt *statement;
+	enum error error; /* why sql_next() returned false; OK: no more rows */
+};
+
+struct rows sql_query(struct tx *, enum statement, const struct value *, int count);
+/* Goes to the next row: to the first at first. */
+bool sql_next(struct rows *);
+void sql_end(struct rows *);
+
+/* Columns of the row, from 0. Memory is valid until the next sql_next() or sql_end(). */
+int64_t sql_int(const struct rows *, int column);
+bool sql_bool(const struct rows *, int column);
+uint32_t sql_u32(const struct rows *, int column); /* 0 when it doesn't fit */
+/* A number of an enum with `count` of them; else 0, and rows->error says that the store is damaged. */
+int sql_enum(struct rows *, int column, int count);
+/* Copies a text with its NUL; cut when it doesn't fit. */
+void sql_text(const struct rows *, int column, char *out, size_t size);
+const void *sql_blob(const struct rows *, int column, size_t *len);
+/* Exactly `len` bytes; else zeros, and rows->error. */
+void sql_bytes(struct rows *, int column, uint8_t *out, size_t len);
+
+/* Runs a statement that has no rows. */
+enum error sql_run(struct tx *, enum statement, const struct value *, int count);
+/* How many rows the last statement that changes any has changed. */
+int64_t sql_changed(const struct tx *);
+
+/* Runs text that is not in the table: schemas and pragmas. */
+enum error sql_run_text(struct tx *, const char *text);
+
+/* fail() with what the engine said last on this connection, in our words. */
+enum error sql_fail(const struct tx *, int code);
+
+#endif

@@ -1,0 +1,168 @@
+/* Versions: every token that was escrowed, as what is known of it and as its seal. */
+#include "inside.h"
+
+/* Columns as in VERSION_COLUMNS. */
+static enum error version_read(struct rows *rows, struct version *out)
+{
+	struct version version = {
+		.id = sql_int(rows, 0),
+		.device = sql_int(rows, 1),
+		.number = (int)sql_int(rows, 2),
+		.escrowed_at = sql_int(rows, 3),
+		.confirmed_at = sql_int(rows, 4),
+		.sealed_at = sql_int(rows, 5),
+		.ended_at = sql_int(rows, 6),
+		.end = (enum version_end)sql_enum(rows, 7, END_COUNT),
+		.renewal = (enum version_renewal)sql_enum(rows, 8, RENEWAL_SET_UP + 1),
+		.token_size = sql_u32(rows, 9),
+		.blob_size = sql_u32(rows, 10),
+		.verified = sql_bool(rows, 13),
+	};
+	sql_bytes(rows, 11, version.mac, sizeof version.mac);
+	sql_bytes(rows, 12, version.digest, sizeof version.digest);
+	TRY(rows->error);
+	*out = version;
+	return OK;
+}
+
+#define COLUMN_UDID 14
+
+/* ---- looking ---- */
+
+/* `rows` has one row at most. */
+static enum error read_one(struct rows *rows, struct version *out)
+{
+	if (sql_next(rows))
+		return version_read(rows, out);
+	TRY(rows->error);
+	return fail(ERR_NOT_FOUND, "there is no such version");
+}
+
+enum error store_version_current(struct tx *tx, int64_t device, struct version *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_VERSION_CURRENT, VALUES(INT(device)));
+	return read_one(&rows, out);
+}
+
+enum error store_version_numbered(struct tx *tx, int64_t device, int number, struct version *out)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_VERSION_NUMBERED, VALUES(INT(device), INT(number)));
+	return read_one(&rows, out);
+}
+
+enum error store_version(struct tx *tx, int64_t id, struct version *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_VERSION, VALUES(INT(id)));
+	return read_one(&rows, out);
+}
+
+enum error store_version_with_mac(struct tx *tx, int64_t device,
+				  const uint8_t mac[static STORE_DIGEST], struct version *out)
+{
+	SCOPED(sql_end)
+	struct rows rows =
+		sql_query(tx, SQL_VERSION_WITH_MAC, VALUES(INT(device), BLOB(mac, STORE_DIGEST)));
+	return read_one(&rows, out);
+}
+
+enum error store_versions(struct tx *tx, int64_t device, int64_t after, store_each_version *each,
+			  void *context)
+{
+	SCOPED(sql_end)
+	struct rows rows =
+		device ? sql_query(tx, SQL_VERSIONS_OF_DEVICE, VALUES(INT(device), INT(after)))
+		       : sql_query(tx, SQL_VERSIONS, VALUES(INT(after)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		struct version version;
+		char udid[UDID_MAX + 1];
+		TRY(version_read(&rows, &version));
+		sql_text(&rows, COLUMN_UDID, udid, sizeof udid);
+		more = each(context, &version, udid);
+	}
+	return rows.error;
+}
+
+enum error store_blob(struct tx *tx, int64_t version, struct bytes *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_BLOB, VALUES(INT(version)));
+	if (!sql_next(&rows)) {
+		TRY(rows.error);
+		return fail(ERR_NOT_FOUND, "version row %lld has no seal in the store",
+			    (long long)version);
+	}
+	size_t len;
+	const void *blob = sql_blob(&rows, 0, &len);
+	return bytes_add(out, blob, len);
+}
+
+/* ---- changing ---- */
+
+static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_VERSION_NUMBER_NEXT, VALUES(INT(device)));
+	while (sql_next(&rows))
+		*out = sql_int(&rows, 0);
+	TRY(rows.error);
+	return *out ? OK : fail(ERR_GONE, "device number %lld was taken away", (long long)device);
+}
+
+static enum error insert(struct tx *tx, const struct version *v, int64_t number, size_t len,
+			 int64_t *id)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(
+		tx, SQL_VERSION_ADD,
+		VALUES(INT(v->device), INT(number), INT(v->escrowed_at), INT(v->confirmed_at),
+		       INT(v->sealed_at), INT(v->ended_at), INT(v->end), INT(v->renewal),
+		       INT(v->token_size), INT((int64_t)len), BLOB(v->mac, sizeof v->mac),
+		       BLOB(v->digest, sizeof v->digest), INT(v->verified)));
+	while (sql_next(&rows))
+		*id = sql_int(&rows, 0);
+	return rows.error;
+}
+
+enum error store_version_add(struct tx *tx, struct version *version, const void *blob, size_t len)
+{
+	struct version current;
+	enum error found = store_version_current(tx, version->device, &current);
+	if (found == OK && !version->ended_at)
+		return fail(ERR_EXISTS,
+			    "device number %lld has a token already, its version %d: that one must "
+			    "end first",
+			    (long long)version->device, current.number);
+	if (found != OK && found != ERR_NOT_FOUND)
+		return found;
+	int64_t number = 0, id = 0;
+	TRY(next_number(tx, version->device, &number));
+	TRY(insert(tx, version, number, len, &id));
+	TRY(sql_run(tx, SQL_BLOB_ADD, VALUES(INT(id), BLOB(blob, len))));
+	version->id = id;
+	version->number = (int)number;
+	version->blob_size = (uint32_t)len;
+	return OK;
+}
+
+enum error store_version_save(struct tx *tx, const struct version *v)
+{
+	struct version current;
+	enum error found =
+		v->ended_at ? ERR_NOT_FOUND : store_version_current(tx, v->device, &current);
+	if (found == OK && current.id != v->id)
+		return fail(ERR_EXISTS,
+			    "device number %lld has a token already, its version %d: that one must "
+			    "end first",
+			    (long long)v->device, current.number);
+	if (found != OK && found != ERR_NOT_FOUND)
+		return found;
+	TRY(sql_run(tx, SQL_VERSION_SAVE,
+		    VALUES(INT(v->id), INT(v->escrowed_at), INT(v->confirmed_at), INT(v->sealed_at),
+			   INT(v->ended_at), INT(v->end), INT(v->renewal), INT(v->token_size),
+			   BLOB(v->mac, sizeof v->mac), BLOB(v->digest, sizeof v->digest),
+			   INT(v->verified))));
+	if (sql_changed(tx) != 1)
+		return fail(ERR_NOT_FOUND, "there is no such version");
+	return OK;
+}
