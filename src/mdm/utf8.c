@@ -1,0 +1,40 @@
+#include "guard.h"
+
+/*
+ * How many bytes the character at `text` has; 0: it isn't one. The second byte's range is what
+ * forbids overlong forms, surrogates and what lies beyond U+10FFFF (Unicode, table 3-7).
+ */
+static size_t character(const uint8_t *text, size_t len)
+{
+	uint8_t c = text[0], low = 0x80, high = 0xbf;
+	size_t n;
+	if (c < 0x80)
+		return c >= 0x20 || c == '\t' || c == '\r' || c == '\n';
+	if (c < 0xc2 || c > 0xf4)
+		return 0;
+	n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+	if (c == 0xe0)
+		low = 0xa0;
+	else if (c == 0xed)
+		high = 0x9f;
+	else if (c == 0xf0)
+		low = 0x90;
+	else if (c == 0xf4)
+		high = 0x8f;
+	if (n > len || text[1] < low || text[1] > high)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+bool utf8_valid(const uint8_t *text, size_t len)
+{
+	for (size_t i = 0, n; i < len; i += n) {
+		n = character(text + i, len - i);
+		if (!n)
+			return false;
+	}
+	return true;
+}
