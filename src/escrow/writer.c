@@ -286,6 +286,8 @@ static enum error take(struct writer *writer, const uint8_t *bytes, size_t n, ui
 					      "in order only, and %llu were written",
 					      (unsigned long long)offset,
 					      (unsigned long long)writer->written));
+	if (!n)
+		return OK;
 	if (writer->state == DONE) {
 		if (!mdm_blank(bytes, n))
 			return take_back(writer, fail(ERR_INVALID, "more bytes came after the "
@@ -302,7 +304,7 @@ static enum error take(struct writer *writer, const uint8_t *bytes, size_t n, ui
 		return refuse(writer, added);
 	writer->written += n;
 	writer->state = GATHERING;
-	size_t end = find_end(writer, n && bytes[n - 1] == '\n');
+	size_t end = find_end(writer, bytes[n - 1] == '\n');
 	enum error form = check_form(writer);
 	if (form)
 		return refuse(writer, form);
