@@ -1,0 +1,68 @@
+/*
+ * Who asks. The kernel gives a thread's number and its user; the trail wants the process and who
+ * logged in.
+ */
+#include "inside.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UNSET_LOGINUID UINT32_MAX
+
+/* The start of /proc/PID/NAME as text; "" when it can't be read: the process may be gone. */
+static void proc_read(pid_t pid, const char *name, char *out, size_t size)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
+	out[0] = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t n = read(fd, out, size - 1);
+	close(fd);
+	out[n > 0 ? n : 0] = 0;
+}
+
+/* The process of a thread: itself when /proc doesn't say. */
+static pid_t process_of(pid_t thread)
+{
+	char status[512];
+	proc_read(thread, "status", status, sizeof status);
+	const char *line = strstr(status, "\nTgid:");
+	return line ? (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10) : thread;
+}
+
+static void look_up(pid_t process, struct actor *out)
+{
+	char loginuid[24];
+	proc_read(process, "loginuid", loginuid, sizeof loginuid);
+	char *end;
+	unsigned long value = strtoul(loginuid, &end, 10);
+	out->loginuid = end == loginuid || value == UNSET_LOGINUID ? -1 : (int64_t)value;
+
+	proc_read(process, "comm", out->command, sizeof out->command);
+	char *newline = strrchr(out->command, '\n');
+	if (newline)
+		*newline = 0;
+	out->pid = (int32_t)process;
+}
+
+void actor_of(fuse_req_t req, struct actor *out)
+{
+	const struct fuse_ctx *context = fuse_req_ctx(req);
+	*out = (struct actor){.uid = context->uid, .gid = context->gid, .loginuid = -1};
+	/*
+	 * 0: it lies in another PID namespace, and /proc would say nothing or a stranger's name.
+	 */
+	if (context->pid)
+		look_up(process_of(context->pid), out);
+}
+
+void actor_self(struct actor *out)
+{
+	*out = (struct actor){.uid = getuid(), .gid = getgid(), .loginuid = -1};
+	look_up(getpid(), out);
+}

@@ -1,0 +1,201 @@
+/*
+ * Listings. An offset says which entry came before, whatever came and went since: 1 and 2 for .
+ * and .., from there on positions in the table (which never changes), from CATALOG on a cursor of
+ * the store's.
+ */
+#include "catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CATALOG 256
+
+struct listing {
+	struct fs *fs;
+	fuse_req_t req;
+	const struct node *directory;
+	bool plus;
+	char *buffer;
+	size_t size, used;
+};
+
+/*
+ * Adds an entry; false: there is no room for it. With number 0 the kernel looks the name up when
+ * it needs it.
+ */
+static bool put(struct listing *listing, const char *name, const struct fuse_entry_param *entry,
+		int64_t offset)
+{
+	char *at = listing->buffer + listing->used;
+	size_t room = listing->size - listing->used, n;
+	if (listing->plus)
+		n = fuse_add_direntry_plus(listing->req, at, room, name, entry, offset);
+	else
+		n = fuse_add_direntry(listing->req, at, room, name, &entry->attr, offset);
+	if (n > room)
+		return false;
+	listing->used += n;
+	return true;
+}
+
+static bool put_bare(struct listing *listing, const char *name, uint64_t number, mode_t type,
+		     int64_t offset)
+{
+	struct fuse_entry_param entry = {.attr = {.st_ino = number, .st_mode = type}};
+	return put(listing, name, &entry, offset);
+}
+
+/*
+ * An entry with its attributes, if they are wanted and will be kept; one that went meanwhile is
+ * left out.
+ */
+static bool put_node(struct listing *listing, const char *name, const struct node *node,
+		     int64_t offset)
+{
+	struct fuse_entry_param entry;
+	if (!listing->plus || (node->entry->fresh && node->kind == KIND_FIXED))
+		return put_bare(listing, name, node->number, node->entry->type, offset);
+	if (node_entry(listing->fs, node, &entry))
+		return true;
+	return put(listing, name, &entry, offset);
+}
+
+/* ---- what there is ---- */
+
+static uint64_t parent_of(const struct node *directory)
+{
+	return directory->kind == KIND_DEVICE ? NODE_DEVICES : directory->entry->parent;
+}
+
+static bool put_files(struct listing *listing, int64_t offset)
+{
+	for (int i = FILE_DIRECTORY + 1; i < FILES_PER_DEVICE; i++) {
+		struct node node;
+		if (2 + i <= offset)
+			continue;
+		node_device(&listing->directory->device, (enum device_file)i, &node);
+		if (!put_node(listing, node.entry->name, &node, 2 + i))
+			return false;
+	}
+	return true;
+}
+
+static bool put_fixed(struct listing *listing, int64_t offset)
+{
+	for (int i = 1; i < tree_count; i++) {
+		struct node node;
+		if (2 + i <= offset || tree[i].parent != listing->directory->number ||
+		    (listing->fs->sealed && !tree[i].sealed))
+			continue;
+		node_fixed(&tree[i], &node);
+		if (!put_node(listing, node.entry->name, &node, 2 + i))
+			return false;
+	}
+	return true;
+}
+
+static bool put_listed(struct listing *listing, const struct page *page, int i)
+{
+	int64_t id = page->entry[i].device, offset = page->entry[i].cursor + CATALOG;
+	const char *name = page->entry[i].name;
+	bool link = listing->directory->number != NODE_DEVICES;
+	struct device device;
+	struct node node;
+	if (!id)
+		return true;
+	if (!listing->plus)
+		return put_bare(listing, name, catalog_number(listing->directory, id),
+				link ? S_IFLNK : S_IFDIR, offset);
+	if (escrow_device(listing->fs->escrow, id, &device))
+		return true;
+	catalog_node(listing->directory, &device, &node);
+	return put_node(listing, name, &node, offset);
+}
+
+static enum error put_catalog(struct listing *listing, int64_t after)
+{
+	const struct catalog *catalog = listing->directory->entry->catalog;
+	struct page page;
+	for (;;) {
+		page.count = 0;
+		TRY(catalog->list(listing->fs, listing->directory, after, &page));
+		for (int i = 0; i < page.count; i++) {
+			if (!put_listed(listing, &page, i))
+				return OK;
+			after = page.entry[i].cursor;
+		}
+		if (page.count < PAGE_ENTRIES)
+			return OK;
+	}
+}
+
+static enum error list(struct listing *listing, int64_t offset)
+{
+	const struct node *directory = listing->directory;
+	if (offset < 1 && !put_bare(listing, ".", directory->number, S_IFDIR, 1))
+		return OK;
+	if (offset < 2 && !put_bare(listing, "..", parent_of(directory), S_IFDIR, 2))
+		return OK;
+	if (directory->kind == KIND_DEVICE) {
+		(void)put_files(listing, offset);
+		return OK;
+	}
+	if (directory->entry->catalog)
+		return put_catalog(listing, offset > CATALOG ? offset - CATALOG : 0);
+	(void)put_fixed(listing, offset);
+	return OK;
+}
+
+/* ---- requests ---- */
+
+void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	struct node node;
+	enum error result = node_find(fs_of(req), number, &node);
+	if (result)
+		fuse_reply_err(req, reply_errno(result));
+	else
+		fuse_reply_open(req, info);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	(void)number;
+	(void)info;
+	fuse_reply_err(req, 0);
+}
+
+static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, bool plus)
+{
+	struct fs *fs = fs_of(req);
+	struct node directory;
+	struct listing listing = {.fs = fs,
+				  .req = req,
+				  .directory = &directory,
+				  .plus = plus,
+				  .size = size,
+				  .buffer = malloc(size)};
+	enum error result = listing.buffer ? node_find(fs, number, &directory)
+					   : fail(ERR_MEMORY, "out of memory");
+	if (!result)
+		result = list(&listing, offset);
+	if (result)
+		fuse_reply_err(req, reply_errno(result));
+	else
+		fuse_reply_buf(req, listing.buffer, listing.used);
+	free(listing.buffer);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
+		struct fuse_file_info *info)
+{
+	(void)info;
+	read_directory(req, number, size, offset, false);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
+		    struct fuse_file_info *info)
+{
+	(void)info;
+	read_directory(req, number, size, offset, true);
+}

@@ -1,0 +1,159 @@
+/*
+ * Open files. Opening asks the table what a file is; writing is the same for all that can be
+ * written: bytes go to the descriptor's writer (escrow.h), whose verdict is the answer.
+ *
+ * MUST: what was written is wiped from the worker's buffer. (test: write_buffer_wiped)
+ */
+#include "file.h"
+
+#include "changes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static bool reads(const struct fuse_file_info *info)
+{
+	return (info->flags & O_ACCMODE) != O_WRONLY;
+}
+
+static bool writes(const struct fuse_file_info *info)
+{
+	return (info->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* ---- open ---- */
+
+/* What no permission makes possible; the kernel lets root through all modes. */
+static enum error check(const struct fs *fs, const struct node *node,
+			const struct fuse_file_info *info)
+{
+	const struct file *file = node->entry->file;
+	if (!writes(info))
+		return OK;
+	if (fs->sealed)
+		return fail(ERR_READ_ONLY, "%s: a sealed mount is read-only", node->path);
+	if (!file->writable)
+		return fail(ERR_FORBIDDEN, "%s: %s", node->path, file->why_not);
+	if (info->flags & O_APPEND)
+		return fail(ERR_INVALID,
+			    "%s: a message replaces what is there; write with > and not with >>",
+			    node->path);
+	return OK;
+}
+
+static enum error open_file(struct fs *fs, const struct node *node, const struct actor *actor,
+			    struct handle *handle, struct fuse_file_info *info)
+{
+	const struct file *file = node->entry->file;
+	if (writes(info)) {
+		/* Or what was written became what is read, until the kernel is told. */
+		info->direct_io = 1;
+		TRY(writer_new(fs->escrow, file->target, node->device.id, reads(info),
+			       &handle->writer));
+	}
+	return reads(info) && file->open ? file->open(handle, node, actor, info) : OK;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	struct fs *fs = fs_of(req);
+	struct node node;
+	struct handle *handle = NULL;
+	enum error result = node_find(fs, number, &node);
+	if (!result && !node.entry->file)
+		result = fail(ERR_INVALID, "%s: it is no regular file", node.path);
+	if (result) {
+		fuse_reply_err(req, reply_errno(result));
+		return;
+	}
+	result = check(fs, &node, info);
+	if (result) {
+		refuse(req, &node, result);
+		return;
+	}
+	struct actor actor;
+	actor_of(req, &actor);
+	result = handle_new(fs, &node, &handle);
+	if (!result)
+		result = open_file(fs, &node, &actor, handle, info);
+	struct reply reply = {.kind = REPLY_OPEN};
+	if (result) {
+		handle_free(handle);
+		reply = reply_error(result);
+	} else {
+		handle_put(info, handle);
+		reply.file = *info;
+	}
+	changes_answer(fs->changes, req, &reply);
+}
+
+/* ---- read ---- */
+
+void file_reply_text(fuse_req_t req, const void *text, size_t len, size_t size, off_t offset)
+{
+	size_t at = offset < 0 || (uint64_t)offset > len ? len : (size_t)offset;
+	size_t n = size < len - at ? size : len - at;
+	fuse_reply_buf(req, n ? (const char *)text + at : NULL, n);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
+	     struct fuse_file_info *info)
+{
+	(void)number;
+	struct handle *handle = handle_of(info);
+	const struct file *file = handle->entry->file;
+	if (file->read)
+		file->read(handle, req, size, offset, info);
+	else
+		file_reply_text(req, handle->text.data, handle->text.len, size, offset);
+}
+
+/* ---- write ---- */
+
+void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size, off_t offset,
+	      struct fuse_file_info *info)
+{
+	(void)number;
+	struct handle *handle = handle_of(info);
+	struct reply reply = {.kind = REPLY_WRITTEN, .written = size};
+	struct actor actor;
+	actor_of(req, &actor);
+	enum error result =
+		handle->writer ? writer_write(handle->writer, &actor, bytes, size, (uint64_t)offset)
+			       : fail(ERR_FORBIDDEN, "not open for writing");
+	/* The memory is this worker's: session.c. */
+	secret_wipe((void *)(uintptr_t)bytes, size);
+	if (result)
+		reply = reply_error(result);
+	changes_answer(handle->fs->changes, req, &reply);
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	(void)number;
+	struct handle *handle = handle_of(info);
+	if (!handle->writer) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	struct actor actor;
+	actor_of(req, &actor);
+	struct reply reply = reply_error(writer_flush(handle->writer, &actor));
+	changes_answer(handle->fs->changes, req, &reply);
+}
+
+/* What was acted on is on disk already. */
+void op_fsync(fuse_req_t req, fuse_ino_t number, int data, struct fuse_file_info *info)
+{
+	(void)number;
+	(void)data;
+	(void)info;
+	fuse_reply_err(req, 0);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	(void)number;
+	handle_free(handle_of(info));
+	fuse_reply_err(req, 0);
+}

@@ -1,0 +1,60 @@
+#include "handle.h"
+
+#include <stdlib.h>
+
+enum error handle_new(struct fs *fs, const struct node *node, struct handle **out)
+{
+	struct handle *handle = calloc(1, sizeof *handle);
+	if (!handle)
+		return fail(ERR_MEMORY, "out of memory");
+	handle->fs = fs;
+	handle->entry = node->entry;
+	handle->device = node->device.id;
+	pthread_mutex_init(&handle->mutex, NULL);
+
+	pthread_mutex_lock(&fs->mutex);
+	handle->next = fs->handles;
+	if (handle->next)
+		handle->next->before = handle;
+	fs->handles = handle;
+	pthread_mutex_unlock(&fs->mutex);
+	*out = handle;
+	return OK;
+}
+
+void handle_free(struct handle *handle)
+{
+	if (!handle)
+		return;
+	struct fs *fs = handle->fs;
+	pthread_mutex_lock(&fs->mutex);
+	if (handle->before)
+		handle->before->next = handle->next;
+	else
+		fs->handles = handle->next;
+	if (handle->next)
+		handle->next->before = handle->before;
+	pthread_mutex_unlock(&fs->mutex);
+
+	writer_free(handle->writer);
+	secret_free(&handle->token);
+	bytes_free(&handle->text);
+	pthread_mutex_destroy(&handle->mutex);
+	free(handle);
+}
+
+void handle_free_all(struct fs *fs)
+{
+	while (fs->handles)
+		handle_free(fs->handles);
+}
+
+struct handle *handle_of(const struct fuse_file_info *info)
+{
+	return (struct handle *)(uintptr_t)info->fh;
+}
+
+void handle_put(struct fuse_file_info *info, struct handle *handle)
+{
+	info->fh = (uintptr_t)handle;
+}

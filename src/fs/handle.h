@@ -1,0 +1,32 @@
+#ifndef FS_HANDLE_H
+#define FS_HANDLE_H
+
+#include "inside.h"
+
+/*
+ * An open file. What it shows is settled when it is opened: a token was audited as it was then.
+ * All handles are on the mount's list, so that what they hold is wiped also when the mount ends
+ * with descriptors open.
+ */
+struct handle {
+	struct fs *fs;
+	struct handle *next, *before;
+	const struct entry *entry;
+	int64_t device;	       /* 0: none */
+	struct writer *writer; /* NULL: not open for writing */
+	struct secret token;   /* token: what was retrieved */
+	struct bytes text;     /* other files: what they said when opened */
+	pthread_mutex_t mutex; /* over text and the next two */
+	int64_t change;	       /* the change number that the text belongs to */
+	int64_t told;	       /* when it was last compared with what the kernel was told */
+};
+
+/* ERR_MEMORY. Freed with handle_free(), which ends its writer. */
+enum error handle_new(struct fs *, const struct node *, struct handle **);
+void handle_free(struct handle *);
+void handle_free_all(struct fs *);
+
+struct handle *handle_of(const struct fuse_file_info *);
+void handle_put(struct fuse_file_info *, struct handle *);
+
+#endif

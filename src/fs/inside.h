@@ -1,0 +1,133 @@
+#ifndef FS_INSIDE_H
+#define FS_INSIDE_H
+
+#include "escrow.h"
+#include "fs.h"
+#include "fuse.h"
+#include "reply.h"
+#include "tree.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What the files of this layer share: the mount, its nodes, and who asks. */
+
+struct handle;
+struct changes;
+
+struct fs {
+	struct escrow *escrow;
+	const struct fs_options *options;
+	struct fuse_session *session;
+	struct changes *changes;
+	bool sealed;
+	bool greeted;		       /* the kernel said hello */
+	int64_t born_at;	       /* the time of what has none of its own */
+	atomic_uint_fast64_t checkins; /* lookups of /checkin: each has an inode of its own */
+	pthread_mutex_t mutex;	       /* over the list of handles */
+	struct handle *handles;
+};
+
+/* The mount that a request is for. */
+struct fs *fs_of(fuse_req_t);
+
+/* ---- node.c ---- */
+
+#define NODE_PATH 128 /* "/devices/UDID/bootstrap_status" */
+
+/* An inode, with the device that it belongs to as it is now. */
+struct node {
+	uint64_t number;
+	const struct entry *entry;
+	enum node_kind kind;
+	enum search_by by;    /* KIND_LINK */
+	struct device device; /* KIND_DEVICE, KIND_LINK */
+	char path[NODE_PATH]; /* from the top of the mount; "" of a link */
+};
+
+/* By number: ERR_GONE when it is of a device that was taken away. */
+enum error node_find(struct fs *, fuse_ino_t, struct node *out);
+/* By name in a directory: ERR_NOT_FOUND, or ERR_INVALID's sort when `directory` is none. */
+enum error node_child(struct fs *, const struct node *directory, const char *name,
+		      struct node *out);
+
+void node_fixed(const struct entry *, struct node *out);
+void node_device(const struct device *, enum device_file, struct node *out);
+void node_link(enum search_by, const struct device *, struct node *out);
+
+bool node_is(const struct node *, enum device_file);
+/* The UDID of the node's device, or NULL: what the trail calls it by. */
+const char *node_udid(const struct node *);
+/* The node as the escrow wants it for owners and modes; it points into the node. */
+struct access_node node_access(const struct node *);
+/* Where a link leads to. */
+void node_target(const struct node *link, char target[static NODE_PATH]);
+
+/* ---- attr.c ---- */
+
+/* What stat(2) shows, and for how long the kernel may keep it. */
+enum error node_attr(struct fs *, const struct node *, struct stat *out);
+double node_attr_timeout(const struct fs *, const struct node *);
+double node_entry_timeout(const struct fs *, const struct node *);
+/* Number, attributes and timeouts of what a name stands for. */
+enum error node_entry(struct fs *, const struct node *, struct fuse_entry_param *out);
+
+struct timespec time_spec(int64_t at);
+
+/* ---- actor.c ---- */
+
+/* Who asks: from the request, and from /proc while the caller waits. */
+void actor_of(fuse_req_t, struct actor *out);
+/* This process itself. */
+void actor_self(struct actor *out);
+
+/* ---- refusals ---- */
+
+/*
+ * Puts a refusal on the trail under the node's device and answers the request with it. fail()
+ * went before.
+ */
+void refuse(fuse_req_t, const struct node *, enum error);
+
+/* ---- requests (struct fuse_lowlevel_ops in session.c) ---- */
+
+void op_lookup(fuse_req_t, fuse_ino_t, const char *);
+void op_forget(fuse_req_t, fuse_ino_t, uint64_t);
+void op_forget_multi(fuse_req_t, size_t, struct fuse_forget_data *);
+void op_readlink(fuse_req_t, fuse_ino_t);
+
+void op_getattr(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_setattr(fuse_req_t, fuse_ino_t, struct stat *, int, struct fuse_file_info *);
+
+void op_getxattr(fuse_req_t, fuse_ino_t, const char *, size_t);
+void op_setxattr(fuse_req_t, fuse_ino_t, const char *, const char *, size_t, int);
+void op_removexattr(fuse_req_t, fuse_ino_t, const char *);
+void op_listxattr(fuse_req_t, fuse_ino_t, size_t);
+
+void op_opendir(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_readdir(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void op_readdirplus(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void op_releasedir(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+
+void op_open(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void op_write(fuse_req_t, fuse_ino_t, const char *, size_t, off_t, struct fuse_file_info *);
+void op_flush(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_release(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
+void op_fsync(fuse_req_t, fuse_ino_t, int, struct fuse_file_info *);
+
+void op_mkdir(fuse_req_t, fuse_ino_t, const char *, mode_t);
+void op_rmdir(fuse_req_t, fuse_ino_t, const char *);
+void op_mknod(fuse_req_t, fuse_ino_t, const char *, mode_t, dev_t);
+void op_create(fuse_req_t, fuse_ino_t, const char *, mode_t, struct fuse_file_info *);
+void op_symlink(fuse_req_t, const char *, fuse_ino_t, const char *);
+void op_link(fuse_req_t, fuse_ino_t, fuse_ino_t, const char *);
+void op_unlink(fuse_req_t, fuse_ino_t, const char *);
+void op_rename(fuse_req_t, fuse_ino_t, const char *, fuse_ino_t, const char *, unsigned);
+void op_fallocate(fuse_req_t, fuse_ino_t, int, off_t, off_t, struct fuse_file_info *);
+void op_copy_file_range(fuse_req_t, fuse_ino_t, off_t, struct fuse_file_info *, fuse_ino_t, off_t,
+			struct fuse_file_info *, size_t, int);
+void op_statfs(fuse_req_t, fuse_ino_t);
+void op_access(fuse_req_t, fuse_ino_t, int);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * Where a mount may go, and what a killed daemon left there: the mount stays, and everything on
+ * it answers ENOTCONN until it is unmounted.
+ */
+#include "mountpoint.h"
+
+#include "fs.h"
+
+#include "log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <mntent.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUR_TYPE "fuse.escrowfs"
+
+/* ---- what is mounted ---- */
+
+/* realpath(3) without touching the last part, which may be dead. */
+static bool resolve(const char *path, char out[static PATH_MAX])
+{
+	if (realpath(path, out))
+		return true;
+	char copy[PATH_MAX], parent[PATH_MAX];
+	size_t len = (size_t)snprintf(copy, sizeof copy, "%s", path);
+	while (len > 1 && len < sizeof copy && copy[len - 1] == '/')
+		copy[--len] = 0;
+	char *slash = strrchr(copy, '/');
+	const char *name = slash ? slash + 1 : copy;
+	if (slash)
+		*slash = 0;
+	if (!realpath(slash ? (*copy ? copy : "/") : ".", parent))
+		return false;
+	int n = snprintf(out, PATH_MAX, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name);
+	return n > 0 && n < PATH_MAX;
+}
+
+/* The type of what is mounted at `path` on top, or "" when nothing is. */
+static void mounted_type(const char *path, char *type, size_t size)
+{
+	char resolved[PATH_MAX];
+	*type = 0;
+	if (!resolve(path, resolved))
+		return;
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	if (!mounts)
+		return;
+	struct mntent entry;
+	char buffer[4 * PATH_MAX];
+	while (getmntent_r(mounts, &entry, buffer, sizeof buffer))
+		if (strcmp(entry.mnt_dir, resolved) == 0)
+			snprintf(type, size, "%s", entry.mnt_type);
+	endmntent(mounts);
+}
+
+/* ---- unmounting ---- */
+
+static bool unmount(const char *path)
+{
+	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return true;
+	char program[] = "fusermount3", flags[] = "-uqz", separator[] = "--", where[PATH_MAX];
+	char *const arguments[] = {program, flags, separator, where, NULL};
+	snprintf(where, sizeof where, "%s", path);
+	pid_t child;
+	int status = -1;
+	if (posix_spawnp(&child, program, NULL, NULL, arguments, environ) != 0)
+		return false;
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool dead(const char *path)
+{
+	struct stat attr;
+	return stat(path, &attr) != 0 && errno == ENOTCONN;
+}
+
+void mountpoint_clear(const char *path)
+{
+	char type[64];
+	mounted_type(path, type, sizeof type);
+	if (strcmp(type, OUR_TYPE) == 0 && dead(path))
+		(void)unmount(path);
+}
+
+/* ---- is it fit? ---- */
+
+static enum error take_over(const char *path)
+{
+	char type[64];
+	mounted_type(path, type, sizeof type);
+	if (strcmp(type, OUR_TYPE) != 0)
+		return fail(ERR_BUSY,
+			    "%s: a dead mount that isn't ours is there (%s); unmount it with "
+			    "`umount -l %s`",
+			    path, type, path);
+	if (!unmount(path))
+		return fail(ERR_BUSY,
+			    "%s: the mount of a killed escrowfs is there and can't be unmounted; "
+			    "try `umount -l %s` as root",
+			    path, path);
+	log_say(LOG_LEVEL_WARNING, "%s: unmounted what a killed escrowfs left there", path);
+	return OK;
+}
+
+static enum error check_empty(const char *path)
+{
+	DIR *directory = opendir(path);
+	if (!directory)
+		return fail(ERR_ACCESS, "%s: %s", path, strerror(errno));
+	bool empty = true;
+	const struct dirent *entry;
+	while (empty && (entry = readdir(directory)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(directory);
+	if (!empty)
+		return fail(ERR_NOT_EMPTY,
+			    "%s: the directory isn't empty, and a mount would hide what is in it; "
+			    "choose an empty one",
+			    path);
+	return OK;
+}
+
+enum error fs_mountpoint_check(const char *path)
+{
+	struct stat attr;
+	/* Killed twice, mounted over twice. */
+	for (int layers = 0; dead(path) && layers < 16; layers++)
+		TRY(take_over(path));
+	if (stat(path, &attr) != 0)
+		return fail(errno == ENOENT ? ERR_NOT_FOUND : ERR_ACCESS, "%s: %s%s", path,
+			    strerror(errno), errno == ENOENT ? "; make the directory first" : "");
+	if (!S_ISDIR(attr.st_mode))
+		return fail(ERR_INVALID, "%s: it is no directory", path);
+	char type[64];
+	mounted_type(path, type, sizeof type);
+	if (*type)
+		return fail(ERR_BUSY, "%s: something is mounted there (%s); unmount it first", path,
+			    type);
+	return check_empty(path);
+}

@@ -1,0 +1,121 @@
+/* Inodes: found by number and by name, with the device that they belong to. */
+#include "inside.h"
+
+#include "catalog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* ---- making one ---- */
+
+void node_fixed(const struct entry *entry, struct node *out)
+{
+	*out = (struct node){.number = entry->node, .entry = entry, .kind = KIND_FIXED};
+	const struct entry *parent = tree_fixed(entry->parent);
+	const struct entry *above = tree_fixed(parent->parent);
+	snprintf(out->path, sizeof out->path, "%s%s%s%s/%s", *above->name ? "/" : "", above->name,
+		 *parent->name ? "/" : "", parent->name, entry->name);
+}
+
+void node_device(const struct device *device, enum device_file file, struct node *out)
+{
+	*out = (struct node){.number = tree_device_node(device->id, file),
+			     .entry = tree_device(file),
+			     .kind = KIND_DEVICE,
+			     .device = *device};
+	const char *name = out->entry->name;
+	snprintf(out->path, sizeof out->path, "/%s/%s%s%s", tree_fixed(NODE_DEVICES)->name,
+		 device->udid, *name ? "/" : "", name);
+}
+
+void node_link(enum search_by by, const struct device *device, struct node *out)
+{
+	*out = (struct node){.number = tree_link_node(by, device->id),
+			     .entry = &tree_link,
+			     .kind = KIND_LINK,
+			     .by = by,
+			     .device = *device};
+}
+
+/* ---- finding one ---- */
+
+enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
+{
+	const struct entry *entry;
+	int64_t id;
+	enum search_by by;
+	struct device device;
+	enum node_kind kind = tree_take_apart(number, &entry, &id, &by);
+	if (!entry)
+		return fail(ERR_GONE, "there is no inode %llu", (unsigned long long)number);
+	if (kind != KIND_FIXED)
+		TRY(escrow_device(fs->escrow, id, &device));
+	if (kind == KIND_FIXED)
+		node_fixed(entry, out);
+	else if (kind == KIND_DEVICE)
+		node_device(&device, (enum device_file)entry->node, out);
+	else
+		node_link(by, &device, out);
+	return OK;
+}
+
+enum error node_child(struct fs *fs, const struct node *directory, const char *name,
+		      struct node *out)
+{
+	if (node_is(directory, FILE_DIRECTORY)) {
+		for (int i = FILE_DIRECTORY + 1; i < FILES_PER_DEVICE; i++) {
+			enum device_file file = (enum device_file)i;
+			if (strcmp(tree_device(file)->name, name) == 0) {
+				node_device(&directory->device, file, out);
+				return OK;
+			}
+		}
+	} else if (directory->entry->catalog) {
+		return directory->entry->catalog->find(fs, directory, name, out);
+	} else {
+		for (int i = 0; i < tree_count; i++) {
+			const struct entry *entry = &tree[i];
+			if (entry->parent == directory->number && entry->node != NODE_ROOT &&
+			    (entry->sealed || !fs->sealed) && strcmp(entry->name, name) == 0) {
+				node_fixed(entry, out);
+				return OK;
+			}
+		}
+	}
+	return fail(ERR_NOT_FOUND, "%s: there is no %s here", directory->path, name);
+}
+
+/* ---- what it is ---- */
+
+bool node_is(const struct node *node, enum device_file file)
+{
+	return node->kind == KIND_DEVICE && node->entry == tree_device(file);
+}
+
+const char *node_udid(const struct node *node)
+{
+	return node && node->device.id ? node->device.udid : NULL;
+}
+
+struct access_node node_access(const struct node *node)
+{
+	return (struct access_node){
+		.node = node->number,
+		.policy = node->entry->policy,
+		.mode = (uint32_t)node->entry->mode,
+		.directory = S_ISDIR(node->entry->type),
+		.udid = node_udid(node),
+		.path = node->path,
+	};
+}
+
+void node_target(const struct node *link, char target[static NODE_PATH])
+{
+	snprintf(target, NODE_PATH, "%s../../%s/%s", link->by == BY_STATUS ? "../" : "",
+		 tree_fixed(NODE_DEVICES)->name, link->device.udid);
+}

@@ -1,0 +1,219 @@
+/*
+ * The directories whose entries come from the store: /devices, and those below /search with a
+ * symbolic link for each device. In /devices names match exactly; in /search in any case of
+ * letters, and hardware addresses with any separators.
+ */
+#include "catalog.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum search_by searched_by(const struct node *directory)
+{
+	if (directory->number >= NODE_STATUS)
+		return BY_STATUS;
+	return (enum search_by)(directory->number - NODE_BY);
+}
+
+uint64_t catalog_number(const struct node *directory, int64_t device)
+{
+	if (directory->number == NODE_DEVICES)
+		return tree_device_node(device, FILE_DIRECTORY);
+	return tree_link_node(searched_by(directory), device);
+}
+
+void catalog_node(const struct node *directory, const struct device *device, struct node *out)
+{
+	if (directory->number == NODE_DEVICES)
+		node_device(device, FILE_DIRECTORY, out);
+	else
+		node_link(searched_by(directory), device, out);
+}
+
+/* ---- listings ---- */
+
+static void add(struct page *page, int64_t cursor, int64_t device, const char *name)
+{
+	page->entry[page->count].cursor = cursor;
+	page->entry[page->count].device = device;
+	snprintf(page->entry[page->count].name, sizeof page->entry->name, "%s", name);
+	page->count++;
+}
+
+static bool add_device(void *context, int64_t id, const char *udid)
+{
+	add(context, id, id, udid);
+	return true;
+}
+
+static enum error list_devices(struct fs *fs, const struct node *directory, int64_t after,
+			       struct page *page)
+{
+	(void)directory;
+	return escrow_devices(fs->escrow, STATUS_COUNT, after, PAGE_ENTRIES, add_device, page);
+}
+
+static bool add_device_id(void *context, int64_t id, const char *udid)
+{
+	(void)udid;
+	char name[24];
+	snprintf(name, sizeof name, "%" PRId64, id);
+	add(context, id, id, name);
+	return true;
+}
+
+static enum error list_device_ids(struct fs *fs, const struct node *directory, int64_t after,
+				  struct page *page)
+{
+	(void)directory;
+	return escrow_devices(fs->escrow, STATUS_COUNT, after, PAGE_ENTRIES, add_device_id, page);
+}
+
+static enum error list_status(struct fs *fs, const struct node *directory, int64_t after,
+			      struct page *page)
+{
+	enum status status = (enum status)(directory->number - NODE_STATUS);
+	return escrow_devices(fs->escrow, status, after, PAGE_ENTRIES, add_device, page);
+}
+
+static enum name_kind name_kind(const struct node *directory)
+{
+	switch (searched_by(directory)) {
+	case BY_MAC:
+		return NAME_MAC;
+	case BY_IMEI:
+		return NAME_IMEI;
+	default:
+		return NAME_SERIAL;
+	}
+}
+
+struct named {
+	struct page *page;
+	char udid[PAGE_ENTRIES][UDID_MAX + 1];
+};
+
+static bool add_name(void *context, int64_t cursor, const char *name, const char *udid)
+{
+	struct named *named = context;
+	snprintf(named->udid[named->page->count], sizeof *named->udid, "%s", udid);
+	add(named->page, cursor, 0, name);
+	return true;
+}
+
+static enum error list_names(struct fs *fs, const struct node *directory, int64_t after,
+			     struct page *page)
+{
+	struct named named = {.page = page};
+	TRY(escrow_names(fs->escrow, name_kind(directory), after, PAGE_ENTRIES, add_name, &named));
+	for (int i = 0; i < page->count; i++) {
+		struct device device;
+		enum error found = escrow_device_named(fs->escrow, named.udid[i], &device);
+		if (found == OK)
+			page->entry[i].device = device.id;
+		else if (found != ERR_NOT_FOUND)
+			return found;
+	}
+	return OK;
+}
+
+/* ---- lookups ---- */
+
+static enum error not_here(const struct node *directory, const char *name)
+{
+	return fail(ERR_NOT_FOUND, "%s: there is no device %s here", directory->path, name);
+}
+
+static enum error find_exact(struct fs *fs, const struct node *directory, const char *name,
+			     struct node *out)
+{
+	struct device device;
+	if (!udid_valid(name, strlen(name)))
+		return not_here(directory, name);
+	TRY(escrow_device_named(fs->escrow, name, &device));
+	catalog_node(directory, &device, out);
+	return OK;
+}
+
+static enum error find_udid(struct fs *fs, const struct node *directory, const char *name,
+			    struct node *out)
+{
+	struct device device;
+	if (!udid_valid(name, strlen(name)))
+		return not_here(directory, name);
+	TRY(escrow_search_udid(fs->escrow, name, &device));
+	if (searched_by(directory) == BY_STATUS &&
+	    device.status != (enum status)(directory->number - NODE_STATUS))
+		return not_here(directory, name);
+	catalog_node(directory, &device, out);
+	return OK;
+}
+
+/* Only as the listing shows it: no signs, no leading zeros. */
+static enum error find_device_id(struct fs *fs, const struct node *directory, const char *name,
+				 struct node *out)
+{
+	struct device device;
+	size_t len = strlen(name);
+	if (!len || len > 15 || strspn(name, "0123456789") != len || *name == '0')
+		return not_here(directory, name);
+	enum error found = escrow_device(fs->escrow, strtoll(name, NULL, 10), &device);
+	if (found == ERR_GONE)
+		return not_here(directory, name);
+	TRY(found);
+	catalog_node(directory, &device, out);
+	return OK;
+}
+
+/* The digits of an IMEI: people and devices write spaces and dashes between them. */
+static void digits_of(const char *name, char *out, size_t size)
+{
+	size_t n = 0;
+	for (; *name && n + 1 < size; name++)
+		if (*name >= '0' && *name <= '9')
+			out[n++] = *name;
+	out[n] = 0;
+}
+
+static enum error find_name(struct fs *fs, const struct node *directory, const char *name,
+			    struct node *out)
+{
+	struct device device;
+	enum name_kind kind = name_kind(directory);
+	char digits[FACT_TEXT];
+	if (strlen(name) >= FACT_TEXT)
+		return not_here(directory, name);
+	enum error found = escrow_search(fs->escrow, kind, name, &device);
+	if (found == ERR_NOT_FOUND && kind == NAME_IMEI) {
+		digits_of(name, digits, sizeof digits);
+		found = escrow_search(fs->escrow, kind, digits, &device);
+	}
+	TRY(found);
+	catalog_node(directory, &device, out);
+	return OK;
+}
+
+const struct catalog catalog_devices = {find_exact, list_devices};
+const struct catalog catalog_udid = {find_udid, list_devices};
+const struct catalog catalog_names = {find_name, list_names};
+const struct catalog catalog_device_id = {find_device_id, list_device_ids};
+const struct catalog catalog_status = {find_udid, list_status};
+
+/* ---- links ---- */
+
+void op_readlink(fuse_req_t req, fuse_ino_t number)
+{
+	struct node node;
+	char target[NODE_PATH];
+	enum error result = node_find(fs_of(req), number, &node);
+	if (!result && node.kind != KIND_LINK)
+		result = fail(ERR_INVALID, "%s: it is no symbolic link", node.path);
+	if (result) {
+		fuse_reply_err(req, reply_errno(result));
+		return;
+	}
+	node_target(&node, target);
+	fuse_reply_readlink(req, target);
+}

@@ -1,0 +1,48 @@
+/*
+ * /devices/UDID/token. Opening it for reading is the retrieval: recorded, unsealed and checked
+ * before open returns. The descriptor reads what was retrieved then, whatever happens to the
+ * token later.
+ *
+ * MUST: bytes go from secure memory to the kernel's reply and nowhere else. (test:
+ *       token_from_secure_memory)
+ * MUST: a token is never in the page cache: another descriptor, which nobody recorded, would read
+ *       it there. (test: token_not_through_page_cache)
+ *
+ * A sealed mount shows seals, not tokens, and nothing in it changes: it is read as any file is.
+ */
+#include "file.h"
+
+#include <errno.h>
+
+static enum error token_stat(struct fs *fs, const struct node *node, struct stat *attr)
+{
+	(void)fs;
+	attr->st_size = node->device.token_size;
+	return OK;
+}
+
+static enum error token_open(struct handle *handle, const struct node *node,
+			     const struct actor *actor, struct fuse_file_info *info)
+{
+	info->direct_io = !handle->fs->sealed;
+	info->keep_cache = handle->fs->sealed;
+	return escrow_retrieve(handle->fs->escrow, actor, node->device.id, &handle->token);
+}
+
+/* Reads for the page cache (mmap, splice, sendfile) carry no lock owner; read(2) does. */
+static void token_read(struct handle *handle, fuse_req_t req, size_t size, off_t offset,
+		       const struct fuse_file_info *info)
+{
+	if (info->lock_owner == 0 && !handle->fs->sealed)
+		fuse_reply_err(req, EIO);
+	else
+		file_reply_text(req, handle->token.data, handle->token.len, size, offset);
+}
+
+const struct file file_token = {
+	.stat = token_stat,
+	.open = token_open,
+	.read = token_read,
+	.writable = true,
+	.target = WRITER_TOKEN,
+};
