@@ -15,7 +15,7 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -W
 HARDEN  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
 CFLAGS  ?= -O2 -g
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Isrc $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-override CFLAGS   += -std=c17 $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN))
+override CFLAGS   += -std=c17 $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer,$(HARDEN))
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS  := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread
 
@@ -50,9 +50,21 @@ $(BUILD)/store/schema_text.o: src/store/schema.sql
 
 unit: $(UNIT)
 
+# Fuzz targets (clang's libFuzzer): build/fuzz/fuzz_message -max_total_time=60 tests/fuzz/corpus/message
+FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz:
+	$(MAKE) BUILD=build/fuzzing CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzz-targets
+
+fuzz-targets: $(FUZZ)
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libescrow.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/libescrow.a $(LDLIBS)
+
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT:=.d)
-.PHONY: all unit clean
+-include $(OBJECTS:.o=.d) $(UNIT:=.d) $(FUZZ:=.d)
+.PHONY: all unit fuzz fuzz-targets clean
 .DELETE_ON_ERROR:

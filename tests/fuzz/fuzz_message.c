@@ -1,0 +1,37 @@
+/* Messages as /checkin and `token` take them: header lines, property lists of both kinds, webhooks, base64. */
+#include "mdm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct message message;
+	if (mdm_read(data, size, 1, &message) == OK) {
+		/* What is let through names a valid device, or is of a kind that needs none. */
+		if (message.kind != MESSAGE_OTHER && !message.user_channel &&
+		    !udid_valid(message.id, strlen(message.id)))
+			abort();
+	}
+	message_free(&message);
+	if (mdm_read_token(data, size, &message) == OK) {
+		struct secret written = {0};
+		struct message again = {0};
+		/* What was read can be written and read again. */
+		if (message.token.len && *message.id &&
+		    (mdm_write_token(message.id, &message.token, &written) ||
+		     mdm_read_token(written.data, written.len, &again) ||
+		     !secret_equal(&again.token, &message.token)))
+			abort();
+		secret_free(&written);
+		message_free(&again);
+	}
+	message_free(&message);
+	struct secret token = {0};
+	(void)mdm_read_base64(data, size, &token);
+	secret_free(&token);
+	(void)mdm_stream_next(data, size);
+	return 0;
+}
