@@ -79,7 +79,7 @@ enum error store_birth(struct store *, struct store_birth *out);
 
 /* The disk under it, in bytes; `used`: the store's own files. */
 struct store_space {
-	uint64_t total, available, used;
+	uint64_t total, free, available, used; /* available: to others than root */
 	uint64_t files_free;
 };
 enum error store_space(struct store *, struct store_space *out);

@@ -170,7 +170,7 @@ void op_statfs(fuse_req_t req, fuse_ino_t number)
 		.f_bsize = BLOCK,
 		.f_frsize = BLOCK,
 		.f_blocks = space.total / BLOCK,
-		.f_bfree = space.available / BLOCK,
+		.f_bfree = space.free / BLOCK,
 		.f_bavail = space.available / BLOCK,
 		.f_files = used + space.files_free,
 		.f_ffree = space.files_free,

@@ -15,6 +15,7 @@ enum error store_space(struct store *store, struct store_space *out)
 		return fail(ERR_IO, "%s: %s", store->path, strerror(errno));
 	*out = (struct store_space){
 		.total = (uint64_t)disk.f_blocks * disk.f_frsize,
+		.free = (uint64_t)disk.f_bfree * disk.f_frsize,
 		.available = (uint64_t)disk.f_bavail * disk.f_frsize,
 		.files_free = disk.f_favail,
 	};
@@ -66,11 +67,33 @@ static enum error check_tally(struct store *store, struct tx *tx)
 		    store->path);
 }
 
-enum error store_check(struct store *store)
+static enum error check(struct store *store, struct tx *tx)
 {
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(store, &tx));
 	TRY(check_structure(store, tx));
 	TRY(check_references(store, tx));
 	return check_tally(store, tx);
+}
+
+static void free_scoped(struct tx **tx)
+{
+	connection_free(*tx);
+}
+
+/*
+ * On a connection that could write, wherever there may be one: SQLite doesn't look at what CHECK
+ * constraints say on one that can't.
+ */
+enum error store_check(struct store *store)
+{
+	if (!store->writer.running) {
+		SCOPED(store_view_scoped) struct tx *view = NULL;
+		TRY(store_view(store, &view));
+		return check(store, view);
+	}
+	SCOPED(free_scoped) struct tx *tx = NULL;
+	TRY(connection_new(store, CONNECT_WRITE, &tx));
+	TRY(view_begin(tx));
+	enum error result = check(store, tx);
+	connection_rollback(tx);
+	return result;
 }
