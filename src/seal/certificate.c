@@ -6,6 +6,7 @@
 
 #include "seal/inside.h"
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -54,7 +55,29 @@ static bool add_extension(X509 *certificate, int nid, const char *value)
 	return added;
 }
 
-enum error certificate_make(EVP_PKEY *key, const char *name, X509 **out)
+static bool sign(X509 *certificate, EVP_PKEY *key, const char *properties)
+{
+	SCOPED(scoped_md_ctx) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	return ctx && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, properties, key, NULL) > 0 &&
+	       X509_sign_ctx(certificate, ctx) > 0;
+}
+
+/*
+ * Hardware may hold a key to decipher only. Its certificate is signed with a key that is made for
+ * that and not kept, and says so.
+ */
+static bool sign_instead(X509 *certificate)
+{
+	SCOPED(scoped_pkey) EVP_PKEY *signer = EVP_EC_gen("P-256");
+	X509_NAME *issuer = X509_get_issuer_name(certificate);
+	return signer &&
+	       X509_NAME_add_entry_by_NID(issuer, NID_organizationalUnitName, MBSTRING_UTF8,
+					  (const unsigned char *)"signed with a key not kept", -1,
+					  -1, 0) &&
+	       sign(certificate, signer, NULL);
+}
+
+enum error certificate_make(EVP_PKEY *key, const char *properties, const char *name, X509 **out)
 {
 	const char *usage =
 		EVP_PKEY_is_a(key, "RSA") ? "critical,keyEncipherment" : "critical,keyAgreement";
@@ -66,10 +89,8 @@ enum error certificate_make(EVP_PKEY *key, const char *name, X509 **out)
 	    !add_extension(certificate, NID_subject_key_identifier, "hash"))
 		return fail(ERR_INVALID, "no certificate can be made for this key (%s)",
 			    openssl_reason());
-	if (!X509_sign(certificate, key, EVP_sha256()))
-		return fail(ERR_INVALID,
-			    "this key can't sign a certificate for itself (%s): put its "
-			    "certificate beside it",
+	if (!sign(certificate, key, properties) && !sign_instead(certificate))
+		return fail(ERR_INVALID, "no certificate can be signed for this key (%s)",
 			    openssl_reason());
 	*out = certificate;
 	certificate = NULL;
@@ -84,7 +105,7 @@ enum error seal_key_certificate(const struct seal_key *key, const char *name,
 	if (key->certificate)
 		return openssl_certificate_der(key->certificate, certificate);
 	SCOPED(scoped_certificate) X509 *made = NULL;
-	TRY(certificate_make(key->key, name, &made));
+	TRY(certificate_make(key->key, key->properties, name, &made));
 	return openssl_certificate_der(made, certificate);
 }
 

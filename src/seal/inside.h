@@ -4,7 +4,14 @@
 #include "seal.h"
 #include "seal/openssl.h"
 
+#include <pthread.h>
+
 /* What is behind seal.h's opaque names. Neither changes while several threads use it. */
+
+/*
+ * For what needs no private key: OpenSSL's own provider, if others are active too and come first.
+ */
+#define PUBLIC_PROPERTIES "?provider=default"
 
 struct recipients {
 	STACK_OF(X509) * certificates;
@@ -15,6 +22,17 @@ struct seal_key {
 	/* Its certificate: the one beside it, else the recipient that it turned out to be. NULL:
 	 * not known. It tells which part of a seal is meant for this key. */
 	X509 *certificate;
+	/*
+	 * The property query (property(7)) that keeps work with this key in its provider. Left to
+	 * itself OpenSSL 3.0 hands a key's public half to the default provider's algorithms, which
+	 * then miss the private one.
+	 */
+	char properties[128];
+	/*
+	 * One thread at a time asks a provider that isn't OpenSSL's own: the TPM's keeps one command
+	 * channel, and mixes up what comes back. NULL: any number of threads.
+	 */
+	pthread_mutex_t *turn;
 };
 
 /* Is it the certificate of this private key? */

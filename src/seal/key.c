@@ -11,6 +11,9 @@
  */
 #include "keyfile.h"
 #include "seal/inside.h"
+#include "seal/unwrap.h"
+
+#include <openssl/provider.h>
 
 #include <limits.h>
 #include <stdio.h>
@@ -163,8 +166,19 @@ static enum error find(const char *uri, const struct secret *content, const char
 	SCOPED(scoped_store) OSSL_STORE_CTX *store = open_source(uri, bio, ui, &asked);
 	if (!store || !look_through(store, found))
 		return nothing_found(uri, &asked, passphrase_file);
-	if (!EVP_PKEY_is_a(found->key, "EC") && !EVP_PKEY_is_a(found->key, "RSA"))
-		return fail(ERR_NO_KEY, "%s: the key there is neither EC nor RSA", uri);
+	return OK;
+}
+
+/* How the key's provider is to be asked. */
+static enum error set_provider(struct seal_key *key)
+{
+	const char *name = OSSL_PROVIDER_get0_name(EVP_PKEY_get0_provider(key->key));
+	snprintf(key->properties, sizeof key->properties, "?provider=%s", name);
+	if (strcmp(name, "default") == 0 || strcmp(name, "fips") == 0)
+		return OK;
+	key->turn = malloc(sizeof *key->turn);
+	if (!key->turn || pthread_mutex_init(key->turn, NULL) != 0)
+		return fail(ERR_MEMORY, "out of memory");
 	return OK;
 }
 
@@ -193,6 +207,9 @@ enum error seal_key_load(const char *uri, const char *passphrase_file, const cha
 	}
 	key->key = found.key;
 	found.key = NULL;
+	TRY(set_provider(key));
+	if (unwrap_check(key) != OK)
+		return fail(ERR_NO_KEY, "%s: %s", uri, fail_why());
 	openssl_forget();
 	*out = key;
 	key = NULL;
@@ -205,6 +222,7 @@ void seal_key_free(struct seal_key *key)
 		return;
 	EVP_PKEY_free(key->key);
 	X509_free(key->certificate);
+	free(key->turn);
 	free(key);
 }
 

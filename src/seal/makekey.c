@@ -119,7 +119,7 @@ static enum error make(enum seal_key_kind kind, const char *name, struct new_fil
 	if (!key)
 		return fail(ERR_MEMORY, "no key can be made (%s)", openssl_reason());
 	SCOPED(scoped_certificate) X509 *made = NULL;
-	TRY(certificate_make(key, name, &made));
+	TRY(certificate_make(key, NULL, name, &made));
 	TRY(openssl_certificate_der(made, certificate));
 
 	SCOPED(scoped_bio) BIO *text = BIO_new(BIO_s_secmem());

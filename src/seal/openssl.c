@@ -48,6 +48,11 @@ void scoped_certificates(STACK_OF(X509) * *certificates)
 	sk_X509_pop_free(*certificates, X509_free);
 }
 
+void scoped_cipher_ctx(EVP_CIPHER_CTX **ctx)
+{
+	EVP_CIPHER_CTX_free(*ctx);
+}
+
 void scoped_cms(CMS_ContentInfo **cms)
 {
 	CMS_ContentInfo_free(*cms);
@@ -71,6 +76,11 @@ void scoped_encrypted_pkcs8(X509_SIG **key)
 void scoped_pkey(EVP_PKEY **key)
 {
 	EVP_PKEY_free(*key);
+}
+
+void scoped_pkey_ctx(EVP_PKEY_CTX **ctx)
+{
+	EVP_PKEY_CTX_free(*ctx);
 }
 
 void scoped_store(OSSL_STORE_CTX **store)

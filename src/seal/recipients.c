@@ -58,10 +58,10 @@ enum error recipients_add(struct recipients *recipients, const uint8_t *der, siz
 {
 	openssl_forget();
 	const unsigned char *at = der;
-	SCOPED(scoped_certificate) X509 *certificate = NULL;
-	if (len <= LONG_MAX)
-		certificate = d2i_X509(NULL, &at, (long)len);
-	if (!certificate || at != der + len)
+	SCOPED(scoped_certificate) X509 *certificate = X509_new_ex(NULL, PUBLIC_PROPERTIES);
+	if (!certificate)
+		return fail(ERR_MEMORY, "out of memory");
+	if (len > LONG_MAX || !d2i_X509(&certificate, &at, (long)len) || at != der + len)
 		return fail(ERR_INVALID, "a recipient is no X.509 certificate in DER (%s)",
 			    openssl_reason());
 	TRY(check_key(certificate));

@@ -1,0 +1,84 @@
+/*
+ * Sealing: CMS AuthEnvelopedData, as envelope.c draws it.
+ *
+ * Every seal has a content key and a nonce of its own, and that key once for each recipient: for an EC
+ * key by ECDH with an ephemeral one, for an RSA key by OAEP. OpenSSL's CMS writes it; its defaults for
+ * hashes are older than SHA-256 and not used. `openssl cms -decrypt` opens it with any recipient's key.
+ *
+ * MUST: a seal is made to every recipient, or not at all. (test: seal_needs_recipients)
+ */
+#include "seal/inside.h"
+
+#include <openssl/ec.h>
+#include <openssl/rsa.h>
+
+#include <limits.h>
+
+static bool add_recipient(CMS_ContentInfo *cms, X509 *certificate)
+{
+	CMS_RecipientInfo *recipient =
+		CMS_add1_recipient(cms, certificate, NULL, NULL, CMS_KEY_PARAM);
+	EVP_PKEY_CTX *ctx = recipient ? CMS_RecipientInfo_get0_pkey_ctx(recipient) : NULL;
+	if (!ctx)
+		return false;
+	/* The key wrap is AES-256, as the content's cipher is. */
+	if (CMS_RecipientInfo_type(recipient) == CMS_RECIPINFO_AGREE)
+		return EVP_PKEY_CTX_set_ecdh_kdf_md(ctx, EVP_sha256()) > 0;
+	return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
+	       EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) > 0 &&
+	       EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) > 0;
+}
+
+/* Enciphers straight from the caller's memory: CMS_final() would copy the plaintext to its buffers. */
+static bool add_content(CMS_ContentInfo *cms, const void *content, size_t len)
+{
+	SCOPED(scoped_bio_chain) BIO *bio = CMS_dataInit(cms, NULL);
+	return bio && (!len || BIO_write(bio, content, (int)len) == (int)len) &&
+	       BIO_flush(bio) > 0 && CMS_dataFinal(cms, bio) > 0;
+}
+
+static enum error encode(CMS_ContentInfo *cms, struct bytes *blob)
+{
+	unsigned char *der = NULL;
+	int len = i2d_CMS_ContentInfo(cms, &der);
+	if (len <= 0)
+		return fail(ERR_MEMORY, "a seal can't be encoded (%s)", openssl_reason());
+	enum error added = bytes_add(blob, der, (size_t)len);
+	OPENSSL_free(der);
+	return added;
+}
+
+static enum error seal(const struct recipients *recipients, const void *content, size_t len,
+		       struct bytes *blob)
+{
+	if (len > INT_MAX)
+		return fail(ERR_INVALID, "nothing as large as %zu bytes is sealed", len);
+	int count = recipients_count(recipients);
+	if (!count)
+		return fail(ERR_INVALID,
+			    "there is no recipient to seal to: the store has no certificates");
+	SCOPED(scoped_cms)
+	CMS_ContentInfo *cms =
+		CMS_AuthEnvelopedData_create_ex(EVP_aes_256_gcm(), NULL, PUBLIC_PROPERTIES);
+	if (!cms || !CMS_set_detached(cms, 0))
+		return fail(ERR_MEMORY, "a seal can't be started (%s)", openssl_reason());
+	for (int i = 0; i < count; i++)
+		if (!add_recipient(cms, sk_X509_value(recipients->certificates, i)))
+			return fail(ERR_INVALID,
+				    "recipient %d (`escrowfs status` lists them) can't be sealed "
+				    "to (%s)",
+				    i + 1, openssl_reason());
+	if (!add_content(cms, content, len))
+		return fail(ERR_MEMORY, "a seal can't be made (%s)", openssl_reason());
+	return encode(cms, blob);
+}
+
+enum error seal_close(const struct recipients *recipients, const void *content, size_t len,
+		      struct bytes *blob)
+{
+	openssl_forget();
+	*blob = (struct bytes){0};
+	enum error result = seal(recipients, content, len, blob);
+	secret_wipe_stack();
+	return result;
+}

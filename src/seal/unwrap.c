@@ -1,0 +1,195 @@
+/*
+ * The content key, out of one recipient's part of a seal.
+ *
+ * OpenSSL's CMS could do that, but asks more of a private key than hardware gives: the KDF with the
+ * ECDH, in one operation of the key's provider. Here the provider is asked for the bare operation, ECDH
+ * or OAEP, which all of them have, and the rest is done beside it. What doesn't belong to the key fails
+ * by itself: AES key wrap and OAEP both have a check.
+ */
+#include "seal/unwrap.h"
+
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rsa.h>
+
+#include <string.h>
+
+#define KEY_WRAP 8 /* bytes that AES key wrap adds (RFC 3394) */
+
+static enum error not_opened(void)
+{
+	return fail(ERR_BAD_SEAL, "a recipient's part of the seal doesn't open (%s)",
+		    openssl_reason());
+}
+
+static enum error not_worked(const char *what)
+{
+	return fail(ERR_NO_KEY,
+		    "%s doesn't work with this private key (%s): if it is in hardware, see that "
+		    "its provider works",
+		    what, openssl_reason());
+}
+
+/* ---- EC ---- */
+
+/* The sender's ephemeral key, on the curve of ours; NULL: it is none. */
+static EVP_PKEY *ephemeral_key(const EVP_PKEY *ours, const struct der *point)
+{
+	char curve[64];
+	if (!EVP_PKEY_get_group_name(ours, curve, sizeof curve, NULL))
+		return NULL;
+	OSSL_PARAM parameters[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, curve, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point->at,
+						  point->left),
+		OSSL_PARAM_construct_end(),
+	};
+	SCOPED(scoped_pkey_ctx)
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", PUBLIC_PROPERTIES);
+	EVP_PKEY *key = NULL;
+	if (ctx && EVP_PKEY_fromdata_init(ctx) > 0)
+		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, parameters);
+	return key;
+}
+
+/* ECDH: the x coordinate, as long as the curve's field. */
+static enum error agree(const struct seal_key *key, const struct der *point, struct secret *shared)
+{
+	size_t field = ((size_t)EVP_PKEY_get_bits(key->key) + 7) / 8, len = field;
+	TRY(secret_new(field, shared));
+	SCOPED(scoped_pkey_ctx)
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, key->properties);
+	if (!ctx || EVP_PKEY_derive_init(ctx) <= 0)
+		return not_worked("ECDH");
+	/* Setting the peer checks that its point is on the curve. */
+	SCOPED(scoped_pkey) EVP_PKEY *ephemeral = ephemeral_key(key->key, point);
+	if (!ephemeral || EVP_PKEY_derive_set_peer(ctx, ephemeral) <= 0)
+		return not_opened();
+	if (EVP_PKEY_derive(ctx, shared->data, &len) <= 0 || len > field)
+		return not_worked("ECDH");
+	/* Some hardware leaves leading zeros out. */
+	memmove(shared->data + field - len, shared->data, len);
+	memset(shared->data, 0, field - len);
+	shared->len = field;
+	return OK;
+}
+
+/* The X9.63 KDF's other input: what the key is for (RFC 5753, section 7.2). The caller frees. */
+static int shared_info(const struct der *wrap, unsigned char **out)
+{
+	const unsigned char *at = wrap->at;
+	X509_ALGOR *algorithm = d2i_X509_ALGOR(NULL, &at, (long)wrap->left);
+	int len = algorithm ? CMS_SharedInfo_encode(out, algorithm, NULL, CONTENT_KEY) : -1;
+	X509_ALGOR_free(algorithm);
+	return len;
+}
+
+static enum error derive(const struct secret *shared, const struct der *wrap,
+			 struct secret *wrapping)
+{
+	TRY(secret_new(CONTENT_KEY, wrapping));
+	unsigned char *info = NULL;
+	int info_len = shared_info(wrap, &info);
+	if (info_len <= 0)
+		return not_opened();
+	OSSL_PARAM parameters[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, shared->data, shared->len),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, (size_t)info_len),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "X963KDF", PUBLIC_PROPERTIES);
+	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	if (ctx && EVP_KDF_derive(ctx, wrapping->data, CONTENT_KEY, parameters) > 0)
+		wrapping->len = CONTENT_KEY;
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	OPENSSL_free(info);
+	return wrapping->len ? OK : not_worked("the X9.63 KDF");
+}
+
+/* AES-256 key wrap; its check fails when the key is another's. */
+static enum error unwrap_aes(const struct secret *wrapping, const struct der *wrapped,
+			     struct secret *content_key)
+{
+	if (wrapped->left != CONTENT_KEY + KEY_WRAP)
+		return not_opened();
+	TRY(secret_new(wrapped->left, content_key));
+	SCOPED(scoped_cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int len = 0;
+	if (!ctx)
+		return fail(ERR_MEMORY, "out of memory");
+	EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+	if (!EVP_DecryptInit_ex(ctx, EVP_aes_256_wrap(), NULL, wrapping->data, NULL))
+		return not_worked("AES key wrap");
+	if (EVP_DecryptUpdate(ctx, content_key->data, &len, wrapped->at, (int)wrapped->left) <= 0 ||
+	    len != CONTENT_KEY)
+		return not_opened();
+	content_key->len = CONTENT_KEY;
+	return OK;
+}
+
+static enum error unwrap_ec(const struct seal_key *key, const struct envelope_recipient *part,
+			    struct secret *content_key)
+{
+	SCOPED(secret_free) struct secret shared = {0}, wrapping = {0};
+	TRY(agree(key, &part->ephemeral, &shared));
+	TRY(derive(&shared, &part->wrap, &wrapping));
+	return unwrap_aes(&wrapping, &part->key, content_key);
+}
+
+/* ---- RSA ---- */
+
+/* MGF1 takes the same hash unless told otherwise. */
+static bool start_oaep(EVP_PKEY_CTX *ctx)
+{
+	return ctx && EVP_PKEY_decrypt_init(ctx) > 0 &&
+	       EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
+	       EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) > 0;
+}
+
+static enum error unwrap_rsa(const struct seal_key *key, const struct envelope_recipient *part,
+			     struct secret *content_key)
+{
+	size_t len = (size_t)EVP_PKEY_get_size(key->key);
+	TRY(secret_new(len, content_key));
+	SCOPED(scoped_pkey_ctx)
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, key->properties);
+	if (!start_oaep(ctx))
+		return not_worked("OAEP");
+	if (EVP_PKEY_decrypt(ctx, content_key->data, &len, part->key.at, part->key.left) <= 0 ||
+	    len != CONTENT_KEY)
+		return not_opened();
+	content_key->len = CONTENT_KEY;
+	return OK;
+}
+
+enum error unwrap_check(const struct seal_key *key)
+{
+	SCOPED(scoped_pkey_ctx)
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, key->properties);
+	if (EVP_PKEY_is_a(key->key, "EC")) {
+		if (!ctx || EVP_PKEY_derive_init(ctx) <= 0)
+			return not_worked("ECDH");
+	} else if (EVP_PKEY_is_a(key->key, "RSA")) {
+		if (!start_oaep(ctx))
+			return not_worked("RSA-OAEP with SHA-256");
+	} else {
+		return fail(ERR_NO_KEY, "it is neither an EC nor an RSA key");
+	}
+	return OK;
+}
+
+enum error unwrap(const struct seal_key *key, const struct envelope_recipient *part,
+		  struct secret *content_key)
+{
+	if (key->turn)
+		pthread_mutex_lock(key->turn);
+	enum error result = part->kind == RECIPIENT_EC ? unwrap_ec(key, part, content_key)
+						       : unwrap_rsa(key, part, content_key);
+	if (key->turn)
+		pthread_mutex_unlock(key->turn);
+	return result;
+}
