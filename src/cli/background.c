@@ -1,0 +1,79 @@
+#include "background.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One byte says that the child is ready; the end of the pipe, that it has ended. */
+static bool says_ready(int from)
+{
+	char byte;
+	ssize_t n;
+	do
+		n = read(from, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1;
+}
+
+static int exit_status(pid_t child)
+{
+	int status;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXIT_FAILURE;
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+	fprintf(stderr, "escrowfs: the process in the background was ended by signal %d (%s)\n",
+		WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return EXIT_FAILURE;
+}
+
+bool background_start(struct background *background, int *status)
+{
+	int ends[2];
+	*background = (struct background){.parent = -1};
+	*status = EXIT_FAILURE;
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		fprintf(stderr, "escrowfs: no pipe: %s\n", strerror(errno));
+		return false;
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		background->parent = ends[1];
+		return true;
+	}
+	close(ends[1]);
+	if (child < 0)
+		fprintf(stderr, "escrowfs: no process in the background: %s\n", strerror(errno));
+	else
+		*status = says_ready(ends[0]) ? EXIT_SUCCESS : exit_status(child);
+	close(ends[0]);
+	return false;
+}
+
+void background_ready(struct background *background)
+{
+	if (background->parent < 0)
+		return;
+	log_to_syslog();
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			dup2(null, fd);
+		close(null);
+	}
+	setsid();
+	if (chdir("/") != 0)
+		log_say(LOG_LEVEL_WARNING, "chdir /: %s", strerror(errno));
+	ssize_t written = write(background->parent, "", 1);
+	(void)written; /* the parent was killed: nobody waits */
+	close(background->parent);
+	background->parent = -1;
+}

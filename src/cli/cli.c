@@ -1,0 +1,142 @@
+/* What the subcommands share. */
+#include "cli.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- words ---- */
+
+int cli_help(const struct command *command)
+{
+	printf("escrowfs %s %s\n\n%s.\n", command->name, command->arguments, command->summary);
+	if (command->help)
+		printf("\n%s", command->help);
+	return EXIT_SUCCESS;
+}
+
+int cli_usage(const struct command *command, const char *format, ...)
+{
+	va_list arguments;
+	fprintf(stderr, "escrowfs: %s: ", command->name);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "; `escrowfs %s --help` shows how it is called\n", command->name);
+	return EXIT_USAGE;
+}
+
+int cli_bad_option(const struct command *command, char **argv, int result)
+{
+	const char *word = argv[optind - 1];
+	char letter[] = {'-', (char)optopt, 0};
+	/* A long option is a word of its own; a letter may stand among others. */
+	const char *name = strncmp(word, "--", 2) == 0 || !optopt ? word : letter;
+	if (result == ':')
+		return cli_usage(command, "%s needs a value", name);
+	return cli_usage(command, "there is no option %s", name);
+}
+
+int cli_failed(void)
+{
+	fprintf(stderr, "escrowfs: %s\n", fail_why());
+	return EXIT_FAILURE;
+}
+
+/* ---- this process ---- */
+
+/* The first line of a small file; "" when it can't be read. */
+static void read_line(const char *path, char *out, size_t size)
+{
+	SCOPED(bytes_free) struct bytes content = {0};
+	*out = 0;
+	if (bytes_read_file(path, 4096, &content) || !content.len)
+		return;
+	snprintf(out, size, "%.*s", (int)strcspn((const char *)content.data, "\n"),
+		 (const char *)content.data);
+}
+
+void cli_actor(struct actor *out)
+{
+	char loginuid[24], *end;
+	*out = (struct actor){
+		.uid = getuid(), .gid = getgid(), .pid = (int32_t)getpid(), .loginuid = -1};
+	read_line("/proc/self/comm", out->command, sizeof out->command);
+	read_line("/proc/self/loginuid", loginuid, sizeof loginuid);
+	unsigned long value = strtoul(loginuid, &end, 10);
+	if (end != loginuid && value != UINT32_MAX)
+		out->loginuid = (int64_t)value;
+}
+
+char *cli_absolute(const char *path)
+{
+	char *resolved = realpath(path, NULL), here[PATH_MAX];
+	if (resolved)
+		return resolved;
+	/* It isn't there, or a dead mount: whoever opens it says so. */
+	if (*path == '/' || !getcwd(here, sizeof here))
+		return strdup(path);
+	return asprintf(&resolved, "%s/%s", here, path) < 0 ? NULL : resolved;
+}
+
+/* ---- commands on a store ---- */
+
+int cli_store_arguments(const struct command *command, int argc, char **argv, int rest_min,
+			int rest_max, struct store_arguments *out)
+{
+	static const struct option options[] = {
+		{"key", required_argument, NULL, 'k'},
+		{"passphrase-file", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	*out = (struct store_arguments){0};
+	opterr = 0;
+	for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+		switch (option) {
+		case 'k':
+			out->key_uri = optarg;
+			break;
+		case 'p':
+			out->passphrase_file = optarg;
+			break;
+		case 'h':
+			return cli_help(command);
+		default:
+			return cli_bad_option(command, argv, option);
+		}
+	}
+	if (optind == argc)
+		return cli_usage(command, "STORE is missing");
+	out->store = argv[optind++];
+	out->rest = argv + optind;
+	out->rest_count = argc - optind;
+	if (out->rest_count < rest_min)
+		return cli_usage(command, "something is missing after %s", out->store);
+	if (out->rest_count > rest_max)
+		return cli_usage(command, "`%s` is too much", out->rest[rest_max]);
+	return -1;
+}
+
+enum error cli_open(const struct store_arguments *arguments, struct escrow **out)
+{
+	umask(077);
+	TRY(secret_prepare(CLI_HEAP));
+	return escrow_open(&(struct escrow_options){.store = arguments->store,
+						    .mode = ESCROW_SHARE,
+						    .key_uri = arguments->key_uri,
+						    .passphrase_file = arguments->passphrase_file,
+						    .uid = getuid(),
+						    .gid = getgid()},
+			   out);
+}
+
+void escrow_scoped(struct escrow **escrow)
+{
+	escrow_close(*escrow);
+}

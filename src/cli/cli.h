@@ -1,0 +1,80 @@
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "error.h"
+#include "escrow.h"
+
+#include <stdbool.h>
+
+/*
+ * The command line. Each subcommand is a file with one struct command; main.c has the table of them.
+ * Nothing is decided here: arguments become calls of the escrow, and what it says becomes words.
+ */
+
+/* Exit statuses besides EXIT_SUCCESS and EXIT_FAILURE. */
+#define EXIT_USAGE 2
+
+/* Secure memory for one command; one message at a time goes through it. */
+#define CLI_HEAP (4 * 1024 * 1024)
+
+struct command {
+	const char *name;
+	const char *arguments;		   /* "STORE DIR [-o OPTIONS]" */
+	const char *summary;		   /* half a line for the list */
+	const char *help;		   /* its options, whole lines */
+	int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
+};
+
+extern const struct command cli_init, cli_mount, cli_import, cli_verify, cli_status;
+
+/* Is it called as mount(8) calls its helpers: "/sbin/mount.fuse.escrowfs"? */
+bool cli_is_mount_helper(const char *program);
+
+/* Prints how a command is called; returns EXIT_SUCCESS. */
+int cli_help(const struct command *);
+
+/* Says what is wrong with the arguments; returns EXIT_USAGE. */
+int cli_usage(const struct command *, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Says what getopt_long(3) stopped at: `result` is '?' (an unknown option) or ':' (one without its
+ * value). Call it before anything else looks at the arguments.
+ */
+int cli_bad_option(const struct command *, char **argv, int result);
+
+/* Says fail_why() on standard error; returns EXIT_FAILURE. */
+int cli_failed(void);
+
+/* Who runs this process, for the trail. */
+void cli_actor(struct actor *out);
+
+/* An absolute path, as far as there is one to find: a daemon leaves this directory. Freed by the caller. */
+char *cli_absolute(const char *path);
+
+/* ---- for the commands that work on a store ---- */
+
+struct store_arguments {
+	const char *store, *key_uri, *passphrase_file;
+	char **rest; /* what follows STORE */
+	int rest_count;
+};
+
+/*
+ * Takes STORE, --key URI and --passphrase-file FILE. Returns -1 to go on, or the exit status: help was
+ * asked for, or the arguments are wrong. `rest`: how many arguments may follow STORE.
+ */
+int cli_store_arguments(const struct command *, int argc, char **argv, int rest_min, int rest_max,
+			struct store_arguments *out);
+
+/* What --help says of these options. */
+#define CLI_STORE_HELP                                                                             \
+	"  --key URI               the private key, when it isn't where the store remembers it\n"  \
+	"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n"
+
+/* Prepares secure memory and opens the store beside a mount, or without one. */
+enum error cli_open(const struct store_arguments *, struct escrow **);
+
+void escrow_scoped(struct escrow **); /* for SCOPED */
+
+#endif

@@ -1,0 +1,82 @@
+/* Which subcommand it is. Also the names under which mount(8) calls a program that mounts. */
+#include "cli.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct command *const commands[] = {
+	&cli_init, &cli_mount, &cli_import, &cli_verify, &cli_status,
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void print_commands(FILE *out)
+{
+	fputs("escrowfs keeps the Bootstrap Tokens of Macs and shows them as files.\n\n", out);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(out, "  escrowfs %-6s %-30s %s\n", commands[i]->name,
+			commands[i]->arguments, commands[i]->summary);
+	fputs("\n`escrowfs SUBCOMMAND --help` lists its options; escrowfs(8) tells the rest.\n",
+	      out);
+}
+
+/* A descriptor 0, 1 or 2 that the caller closed would become a file of ours, and be written to. */
+static void open_standard(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* mount.fuse3(8) leaves the word `mount` out: is that first word a store's directory? */
+static bool names_directory(const char *word)
+{
+	struct stat attr;
+	return strchr(word, '/') || (stat(word, &attr) == 0 && S_ISDIR(attr.st_mode));
+}
+
+static const struct command *find(const char *word)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i]->name, word) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	open_standard();
+	if (argc > 0 && cli_is_mount_helper(argv[0]))
+		return cli_mount.run(argc, argv);
+	if (argc < 2) {
+		print_commands(stderr);
+		return EXIT_USAGE;
+	}
+	if (is_one_of(argv[1], "--help", "-h")) {
+		print_commands(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (is_one_of(argv[1], "--version", "-V")) {
+		puts("escrowfs " VERSION);
+		return EXIT_SUCCESS;
+	}
+	const struct command *command = find(argv[1]);
+	if (command)
+		return command->run(argc - 1, argv + 1);
+	if (argc > 2 && names_directory(argv[1]))
+		return cli_mount.run(argc, argv);
+	fprintf(stderr, "escrowfs: there is no subcommand `%s`; `escrowfs --help` lists them\n",
+		argv[1]);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,200 @@
+/* The options behind -o: one table. */
+#include "mount_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define THREADS_MAX 64
+
+typedef enum error take_option(const char *value, struct mount_options *);
+
+static enum error take_key(const char *value, struct mount_options *options)
+{
+	options->key_uri = value;
+	return OK;
+}
+
+static enum error take_passphrase_file(const char *value, struct mount_options *options)
+{
+	options->passphrase_file = value;
+	return OK;
+}
+
+static enum error take_sealed(const char *value, struct mount_options *options)
+{
+	(void)value;
+	options->sealed = true;
+	return OK;
+}
+
+static enum error take_ro(const char *value, struct mount_options *options)
+{
+	(void)value;
+	options->read_only = true;
+	return OK;
+}
+
+static enum error take_rw(const char *value, struct mount_options *options)
+{
+	(void)value;
+	options->read_only = false;
+	return OK;
+}
+
+static enum error take_allow_other(const char *value, struct mount_options *options)
+{
+	(void)value;
+	options->allow_other = true;
+	return OK;
+}
+
+static enum error take_threads(const char *value, struct mount_options *options)
+{
+	char *end;
+	long threads = strtol(value, &end, 10);
+	if (end == value || *end || threads < 1 || threads > THREADS_MAX)
+		return fail(ERR_INVALID, "option threads=%s: it takes a number from 1 to %d", value,
+			    THREADS_MAX);
+	options->threads = (int)threads;
+	return OK;
+}
+
+static enum error refuse_identity(const char *value, struct mount_options *options)
+{
+	(void)options;
+	return fail(ERR_INVALID,
+		    "option identity=%s: refusing devices whose certificate changed is not "
+		    "available in this version; changes are on the audit trail",
+		    value);
+}
+
+static enum error refuse_remount(const char *value, struct mount_options *options)
+{
+	(void)value;
+	(void)options;
+	return fail(ERR_INVALID, "option remount: what is mounted keeps its options; unmount it, "
+				 "and mount it again with others");
+}
+
+static const struct {
+	const char *name; /* with its '=' when it takes a value */
+	take_option *take;
+} table[] = {
+	{"key=", take_key},
+	{"passphrase-file=", take_passphrase_file},
+	{"sealed", take_sealed},
+	{"ro", take_ro},
+	{"rw", take_rw},
+	{"allow_other", take_allow_other},
+	{"threads=", take_threads},
+	{"identity=", refuse_identity},
+	{"remount", refuse_remount},
+};
+
+/*
+ * Read over. The first row always holds, whatever dev, suid and exec say: mount.fuse3(8) adds them by
+ * itself. The others are mount(8)'s, fstab's and systemd's; a '*' stands for any ending.
+ */
+static const char *const ignored[] = {
+	"nodev",
+	"nosuid",
+	"noexec",
+	"dev",
+	"suid",
+	"exec",
+	"default_permissions",
+	"defaults",
+	"auto",
+	"noauto",
+	"user",
+	"nouser",
+	"users",
+	"owner",
+	"group",
+	"nofail",
+	"_netdev",
+	"async",
+	"sync",
+	"dirsync",
+	"atime",
+	"noatime",
+	"relatime",
+	"norelatime",
+	"strictatime",
+	"nodiratime",
+	"diratime",
+	"nostrictatime",
+	"lazytime",
+	"nolazytime",
+	"mand",
+	"nomand",
+	"silent",
+	"loud",
+	"iversion",
+	"noiversion",
+	"user=*",
+	"comment=*",
+	"x-*",
+	"X-*",
+	"context=*",
+};
+
+static bool is_ignored(const char *option)
+{
+	if (!*option)
+		return true;
+	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+		size_t len = strlen(ignored[i]);
+		if (ignored[i][len - 1] == '*' ? strncmp(option, ignored[i], len - 1) == 0
+					       : strcmp(option, ignored[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum error take(const char *option, bool sloppy, struct mount_options *options)
+{
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		size_t len = strlen(table[i].name);
+		bool takes_value = table[i].name[len - 1] == '=';
+		if (strncmp(option, table[i].name, len) != 0 || (!takes_value && option[len]))
+			continue;
+		if (takes_value && !option[len])
+			return fail(ERR_INVALID, "option %s needs a value", table[i].name);
+		return table[i].take(option + len, options);
+	}
+	if (sloppy || is_ignored(option))
+		return OK;
+	return fail(ERR_INVALID, "there is no mount option `%s`", option);
+}
+
+/* Ends the first option at its comma, without its quotes and backslashes; returns what follows, or NULL. */
+static char *cut(char *option)
+{
+	bool quoted = false;
+	char *to = option;
+	for (char *from = option;; from++) {
+		if (*from == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		bool ends = !*from || (*from == ',' && !quoted);
+		if (ends) {
+			char *next = *from ? from + 1 : NULL;
+			*to = 0;
+			return next;
+		}
+		if (*from == '\\' && from[1])
+			from++;
+		*to++ = *from;
+	}
+}
+
+enum error mount_options_read(char *text, bool sloppy, struct mount_options *options)
+{
+	for (char *option = text, *next; option; option = next) {
+		next = cut(option);
+		TRY(take(option, sloppy, options));
+	}
+	return OK;
+}
