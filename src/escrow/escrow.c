@@ -72,6 +72,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 		[ESCROW_SHARE] = STORE_SHARE,
 		[ESCROW_SEALED] = STORE_SNAPSHOT,
 	};
+	snprintf(escrow->path, sizeof escrow->path, "%s", options->store);
 	escrow->mode = options->mode;
 	escrow->uid = options->uid;
 	escrow->gid = options->gid;

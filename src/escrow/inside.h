@@ -16,6 +16,7 @@
  */
 
 struct escrow {
+	char path[STORE_URI_MAX]; /* the store's */
 	struct store *store;
 	enum escrow_mode mode;
 	uint8_t mac_key[STORE_KEY];

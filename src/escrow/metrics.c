@@ -101,6 +101,8 @@ enum error escrow_status(struct escrow *escrow, struct escrow_status *out)
 	TRY(store_view(escrow->store, &tx));
 	TRY(store_device_counts(tx, out->devices));
 	TRY(store_trail_end(tx, &out->trail));
+	if (!store_served_by(escrow->path, out->served_by, sizeof out->served_by))
+		out->served_by[0] = 0;
 	if (escrow->recipients)
 		out->recipients = recipients_count(escrow->recipients);
 	return store_space(escrow->store, &out->space);
