@@ -34,11 +34,27 @@ static int exit_status(pid_t child)
 	return EXIT_FAILURE;
 }
 
+static void note_inherited(fd_set *inherited)
+{
+	FD_ZERO(inherited);
+	for (int fd = STDERR_FILENO + 1; fd < FD_SETSIZE; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			FD_SET(fd, inherited);
+}
+
+static void close_inherited(const fd_set *inherited)
+{
+	for (int fd = STDERR_FILENO + 1; fd < FD_SETSIZE; fd++)
+		if (FD_ISSET(fd, inherited))
+			close(fd);
+}
+
 bool background_start(struct background *background, int *status)
 {
 	int ends[2];
 	*background = (struct background){.parent = -1};
 	*status = EXIT_FAILURE;
+	note_inherited(&background->inherited);
 	if (pipe2(ends, O_CLOEXEC) != 0) {
 		fprintf(stderr, "escrowfs: no pipe: %s\n", strerror(errno));
 		return false;
@@ -69,6 +85,7 @@ void background_ready(struct background *background)
 			dup2(null, fd);
 		close(null);
 	}
+	close_inherited(&background->inherited);
 	setsid();
 	if (chdir("/") != 0)
 		log_say(LOG_LEVEL_WARNING, "chdir /: %s", strerror(errno));

@@ -4,6 +4,7 @@
 #include "error.h"
 
 #include <stdbool.h>
+#include <sys/select.h>
 
 /*
  * Going on in the background, once what was started is known to work. The process forks first: secure
@@ -12,6 +13,7 @@
  */
 struct background {
 	int parent; /* the pipe to the parent that waits; -1: none waits */
+	fd_set inherited; /* what the caller had open: closed when ready, for somebody may wait for its end */
 };
 
 /*

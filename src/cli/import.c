@@ -112,7 +112,8 @@ static enum error import_stream(struct import *import, int fd, const char *name)
 		size_t len;
 		enum error error = messages_next(&messages, &text, &len);
 		if (!error && !len) {
-			if (number > 1 || stop)
+			/* A pipe may have nothing to say today. */
+			if (number > 1 || stop || fd == STDIN_FILENO)
 				return OK;
 			import->unread++;
 			fail(ERR_INVALID, "it is empty");

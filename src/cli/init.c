@@ -85,8 +85,9 @@ static void print_born(const struct escrow_birth *birth, const struct escrow_bor
 	else
 		printf("Without the private key of one recipient every token is lost.\n\n");
 	printf("Next, on an empty directory:\n"
-	       "  escrowfs mount %s /mnt/escrow\n",
-	       birth->store);
+	       "  escrowfs mount %s /mnt/escrow%s%s\n",
+	       birth->store, birth->passphrase_file ? " -o passphrase-file=" : "",
+	       birth->passphrase_file ? birth->passphrase_file : "");
 }
 
 static enum error init(const struct escrow_birth *birth, struct escrow_born *born)

@@ -8,6 +8,9 @@
 
 #define ROOM MDM_MESSAGE_MAX
 
+/* Broken messages in a row, after which a source is given up: each costs a look at all that is gathered. */
+#define CUTS_MAX 100
+
 enum error messages_new(int fd, const volatile sig_atomic_t *stop, struct messages *out)
 {
 	*out = (struct messages){.fd = fd, .stop = stop};
@@ -47,6 +50,43 @@ static enum error gather(struct messages *messages)
 	return OK;
 }
 
+/*
+ * Where the next message seems to start, behind text that has no end: one broken line of a log isn't to take
+ * the lines behind it along. 0: nowhere.
+ */
+static size_t next_start(struct messages *messages, const uint8_t *text, size_t len)
+{
+	static const char *const starts[] = {"\n{", "\n<?xml", "\nbplist00"};
+	size_t first = 0;
+	size_t before = 0;
+	while (mdm_blank(text, before + 1))
+		before++;
+	if (++messages->cuts > CUTS_MAX)
+		return 0;
+	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+		const uint8_t *found =
+			memmem(text + before, len - before, starts[i], strlen(starts[i]));
+		if (found && (!first || (size_t)(found - text) < first))
+			first = (size_t)(found - text) + 1;
+	}
+	return first;
+}
+
+static size_t next_end(struct messages *messages, const uint8_t *text, size_t len)
+{
+	size_t end = len ? mdm_stream_next(text, len) : 0;
+	if (end) {
+		messages->cuts = 0;
+		return end;
+	}
+	bool full = messages->gathered.len == ROOM && messages->at == 0;
+	if ((!messages->ended && !full) || mdm_blank(text, len))
+		return 0;
+	end = next_start(messages, text, len);
+	/* What has no end of its own is whole when there is no more. */
+	return end || full ? end : len;
+}
+
 enum error messages_next(struct messages *messages, const uint8_t **text, size_t *len)
 {
 	const struct secret *gathered = &messages->gathered;
@@ -54,10 +94,7 @@ enum error messages_next(struct messages *messages, const uint8_t **text, size_t
 	while (!*messages->stop) {
 		*text = gathered->data + messages->at;
 		size_t left = gathered->len - messages->at;
-		size_t end = left ? mdm_stream_next(*text, left) : 0;
-		/* What has no end of its own is whole when there is no more. */
-		if (!end && messages->ended && !mdm_blank(*text, left))
-			end = left;
+		size_t end = next_end(messages, *text, left);
 		if (end) {
 			*len = end;
 			messages->at += end;

@@ -19,6 +19,7 @@ struct messages {
 	struct secret gathered;
 	size_t at; /* where in `gathered` the next one starts */
 	bool ended;
+	int cuts; /* broken messages one behind the other */
 };
 
 /* ERR_MEMORY. Freed with messages_free(), which leaves fd open. */
@@ -26,8 +27,9 @@ enum error messages_new(int fd, const volatile sig_atomic_t *stop, struct messag
 void messages_free(struct messages *);
 
 /*
- * The next message, valid until the next call; *len is 0 behind the last. ERR_TOO_BIG: no message ends
- * within a message's limit, and where the next one starts can't be told. ERR_IO.
+ * The next message, valid until the next call; *len is 0 behind the last. Text that never becomes a
+ * whole message is given as it is, up to a line that looks like the start of another one. ERR_TOO_BIG: no
+ * message ends within a message's limit, and where the next one starts can't be told. ERR_IO.
  */
 enum error messages_next(struct messages *, const uint8_t **text, size_t *len);
 

@@ -102,8 +102,10 @@ static int parse(int argc, char **argv, struct mounting *mounting)
 		}
 	}
 	for (int i = 0; i < count; i++)
-		if (mount_options_read(given[i], sloppy, &mounting->options))
-			return cli_usage(&cli_mount, "%s", fail_why());
+		if (mount_options_read(given[i], sloppy, &mounting->options)) {
+			cli_failed();
+			return EXIT_USAGE;
+		}
 	/* `escrowfs STORE DIR` and `mount.fuse.escrowfs STORE DIR` alike: argv[0] is no argument. */
 	if (argc - optind < 2)
 		return cli_usage(&cli_mount, "%s is missing", argc == optind ? "STORE" : "DIR");

@@ -165,7 +165,8 @@ static enum error take(const char *option, bool sloppy, struct mount_options *op
 	}
 	if (sloppy || is_ignored(option))
 		return OK;
-	return fail(ERR_INVALID, "there is no mount option `%s`", option);
+	return fail(ERR_INVALID,
+		    "there is no mount option `%s`; `escrowfs mount --help` lists them", option);
 }
 
 /* Ends the first option at its comma, without its quotes and backslashes; returns what follows, or NULL. */

@@ -26,9 +26,9 @@ static void print_devices(const uint64_t counts[static STATUS_COUNT])
 	uint64_t all = 0;
 	for (int i = 0; i < STATUS_COUNT; i++)
 		all += counts[i];
-	printf("devices     %" PRIu64 "\n", all);
+	printf("devices         %8" PRIu64 "\n", all);
 	for (int i = 0; i < STATUS_COUNT; i++)
-		printf("            %8" PRIu64 " %s\n", counts[i], status_word((enum status)i));
+		printf("  %-13s %8" PRIu64 "\n", status_word((enum status)i), counts[i]);
 }
 
 static enum error print_recipients(struct escrow *escrow, int count)
