@@ -68,13 +68,14 @@ static bool sign(X509 *certificate, EVP_PKEY *key, const char *properties)
  */
 static bool sign_instead(X509 *certificate)
 {
-	SCOPED(scoped_pkey) EVP_PKEY *signer = EVP_EC_gen("P-256");
+	SCOPED(scoped_pkey)
+	EVP_PKEY *signer = EVP_PKEY_Q_keygen(NULL, PUBLIC_PROPERTIES, "EC", "P-256");
 	X509_NAME *issuer = X509_get_issuer_name(certificate);
 	return signer &&
 	       X509_NAME_add_entry_by_NID(issuer, NID_organizationalUnitName, MBSTRING_UTF8,
 					  (const unsigned char *)"signed with a key not kept", -1,
 					  -1, 0) &&
-	       sign(certificate, signer, NULL);
+	       sign(certificate, signer, PUBLIC_PROPERTIES);
 }
 
 enum error certificate_make(EVP_PKEY *key, const char *properties, const char *name, X509 **out)

@@ -7,8 +7,7 @@
 
 /*
  * Makes a certificate for an EC or RSA key, signed by itself if it can sign: CN=`name`, ten years from now, random
- * serial number. `properties` is the query for the key's provider,
- * or NULL. ERR_INVALID. The caller frees.
+ * serial number. `properties` is the query for the key's provider. ERR_INVALID. The caller frees.
  */
 enum error certificate_make(EVP_PKEY *key, const char *properties, const char *name, X509 **out);
 

@@ -9,7 +9,8 @@
 /* What is behind seal.h's opaque names. Neither changes while several threads use it. */
 
 /*
- * For what needs no private key: OpenSSL's own provider, if others are active too and come first.
+ * For all that isn't done with a private key in hardware: OpenSSL's own provider, even if others are
+ * active and come first.
  */
 #define PUBLIC_PROPERTIES "?provider=default"
 

@@ -21,6 +21,7 @@
 /* PBKDF2 with SHA-256: about a quarter of a second, once a mount. */
 #define ITERATIONS 600000
 #define SALT 16
+#define RSA_BITS 3072
 
 /* A file in the making, gone again unless it was kept. */
 struct new_file {
@@ -115,11 +116,14 @@ static enum error make(enum seal_key_kind kind, const char *name, struct new_fil
 		       const struct secret *passphrase, struct bytes *certificate)
 {
 	SCOPED(scoped_pkey)
-	EVP_PKEY *key = kind == SEAL_KEY_DAILY ? EVP_EC_gen("P-256") : EVP_RSA_gen(3072);
+	EVP_PKEY *key =
+		kind == SEAL_KEY_DAILY
+			? EVP_PKEY_Q_keygen(NULL, PUBLIC_PROPERTIES, "EC", "P-256")
+			: EVP_PKEY_Q_keygen(NULL, PUBLIC_PROPERTIES, "RSA", (size_t)RSA_BITS);
 	if (!key)
 		return fail(ERR_MEMORY, "no key can be made (%s)", openssl_reason());
 	SCOPED(scoped_certificate) X509 *made = NULL;
-	TRY(certificate_make(key, NULL, name, &made));
+	TRY(certificate_make(key, PUBLIC_PROPERTIES, name, &made));
 	TRY(openssl_certificate_der(made, certificate));
 
 	SCOPED(scoped_bio) BIO *text = BIO_new(BIO_s_secmem());
