@@ -50,17 +50,8 @@ static int lock_exclusively(int fd)
 	return EWOULDBLOCK;
 }
 
-enum error lock_take(struct store *store, const char *holder)
+static enum error hold(const struct store *store, int fd, const char *holder)
 {
-	char path[PATH_MAX + sizeof LOCK];
-	snprintf(path, sizeof path, "%s/" LOCK, store->directory);
-	SCOPED(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return fail(errno == EROFS    ? ERR_READ_ONLY
-			    : errno == EACCES ? ERR_ACCESS
-			    : errno == ENOSPC ? ERR_NO_SPACE
-					      : ERR_IO,
-			    "%s/" LOCK ": %s", store->path, strerror(errno));
 	int why = lock_exclusively(fd);
 	if (why == EWOULDBLOCK) {
 		char who[256];
@@ -74,10 +65,27 @@ enum error lock_take(struct store *store, const char *holder)
 			    strerror(why));
 	/* If it can't be written, the lock holds all the same. */
 	if (ftruncate(fd, 0) == 0)
-		(void)!dprintf(fd, "process %d, %s\n", (int)getpid(), holder ? holder : "serving");
-	store->lock = fd;
-	fd = -1;
+		dprintf(fd, "process %d, %s\n", (int)getpid(), holder ? holder : "serving");
 	return OK;
+}
+
+enum error lock_take(struct store *store, const char *holder)
+{
+	char path[PATH_MAX + sizeof LOCK];
+	snprintf(path, sizeof path, "%s/" LOCK, store->directory);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail(errno == EROFS    ? ERR_READ_ONLY
+			    : errno == EACCES ? ERR_ACCESS
+			    : errno == ENOSPC ? ERR_NO_SPACE
+					      : ERR_IO,
+			    "%s/" LOCK ": %s", store->path, strerror(errno));
+	enum error result = hold(store, fd, holder);
+	if (result)
+		close(fd);
+	else
+		store->lock = fd;
+	return result;
 }
 
 void lock_release(struct store *store)

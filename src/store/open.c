@@ -37,15 +37,30 @@ static enum error find_directory(struct store *store, const char *path)
 	return OK;
 }
 
-/* Does the store lie on a disk that nobody can write, whole as it is? Then it is read without locks. */
-static bool is_frozen(const struct store *store)
+/*
+ * A store on a disk that can't be written, from a backup say, is read without locks and without a log: nobody
+ * can change it there. Unless it was left in the middle of its work: what its log has can't be had without
+ * writing.
+ */
+static enum error find_disk(struct store *store)
 {
 	char log[PATH_MAX + sizeof DATABASE "-wal"];
 	struct statvfs disk;
 	struct stat status;
+	if (statvfs(store->directory, &disk))
+		return fail(ERR_IO, "%s: %s", store->path, strerror(errno));
+	store->frozen = disk.f_flag & ST_RDONLY;
+	if (!store->frozen)
+		return OK;
+	if (store->mode == STORE_SERVE)
+		return fail(ERR_READ_ONLY, "%s: the store's disk is read-only", store->path);
 	snprintf(log, sizeof log, "%s/" DATABASE "-wal", store->directory);
-	return statvfs(store->directory, &disk) == 0 && disk.f_flag & ST_RDONLY &&
-	       (stat(log, &status) ? errno == ENOENT : status.st_size == 0);
+	if (stat(log, &status) == 0 && status.st_size > 0)
+		return fail(ERR_READ_ONLY,
+			    "%s: the store was not closed and its disk is read-only: copy it to "
+			    "where it can be written",
+			    store->path);
+	return OK;
 }
 
 static enum error open_snapshot(struct store *store)
@@ -78,7 +93,7 @@ static enum error open_writable(struct store *store, const char *holder)
 static enum error open_all(struct store *store, const char *path, const char *holder)
 {
 	TRY(find_directory(store, path));
-	store->frozen = is_frozen(store);
+	TRY(find_disk(store));
 	if (store->mode == STORE_SNAPSHOT)
 		return open_snapshot(store);
 	if (store->mode == STORE_SHARE && store->frozen)

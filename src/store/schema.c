@@ -43,7 +43,7 @@ static enum error version_of(struct tx *tx, int *version)
 
 enum error schema_check(struct tx *tx)
 {
-	int application = 0, version;
+	int application = 0, version = 0;
 	TRY(mark(tx, "PRAGMA application_id", &application));
 	if (application != SCHEMA_APPLICATION)
 		return fail(ERR_INVALID,
@@ -62,7 +62,7 @@ enum error schema_check(struct tx *tx)
 static enum error step(struct tx *tx, const struct migration *migration, int to)
 {
 	char mark_sql[48];
-	int now;
+	int now = 0;
 	snprintf(mark_sql, sizeof mark_sql, "PRAGMA user_version = %d", to);
 	TRY(sql_run(tx, SQL_BEGIN_WRITING, NO_VALUES));
 	enum error result = version_of(tx, &now);
@@ -82,7 +82,7 @@ static enum error step(struct tx *tx, const struct migration *migration, int to)
 enum error schema_migrate(struct store *store, struct tx *tx, const struct migration *steps,
 			  int count)
 {
-	int version;
+	int version = 0;
 	TRY(version_of(tx, &version));
 	if (version > count)
 		return OK;
@@ -99,7 +99,7 @@ enum error schema_migrate(struct store *store, struct tx *tx, const struct migra
 
 enum error schema_bring_up(struct store *store, struct tx *tx, bool writable)
 {
-	int version;
+	int version = 0;
 	TRY(version_of(tx, &version));
 	if (version < SCHEMA_VERSION && !writable)
 		return fail(ERR_INVALID,

@@ -179,6 +179,38 @@ static enum error fail_by_errno(const char *path, int number)
 	}
 }
 
+/*
+ * What the system said when SQLite wrote to one of its files: the connection's own record leaves out
+ * errors of COMMIT.
+ */
+static int write_errno(const struct tx *tx)
+{
+	int number = 0;
+	sqlite3_file *log = NULL;
+	sqlite3_file_control(tx->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log && log->pMethods)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+	if (!number)
+		sqlite3_file_control(tx->db, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+	return number;
+}
+
+static enum error fail_by_io(const struct tx *tx, int code)
+{
+	switch (code) {
+	case SQLITE_IOERR_NOMEM:
+		return fail_by_errno(tx->path, ENOMEM);
+	case SQLITE_IOERR_WRITE:
+	case SQLITE_IOERR_FSYNC:
+	case SQLITE_IOERR_TRUNCATE:
+		return fail_by_errno(tx->path, write_errno(tx));
+	case SQLITE_IOERR_SHORT_READ:
+		return fail_by_errno(tx->path, 0);
+	default:
+		return fail_by_errno(tx->path, sqlite3_system_errno(tx->db));
+	}
+}
+
 enum error sql_fail(const struct tx *tx, int code)
 {
 	const char *path = tx->path;
@@ -186,9 +218,7 @@ enum error sql_fail(const struct tx *tx, int code)
 	case SQLITE_FULL:
 		return fail_by_errno(path, ENOSPC);
 	case SQLITE_IOERR:
-		if (code == SQLITE_IOERR_NOMEM)
-			return fail_by_errno(path, ENOMEM);
-		return fail_by_errno(path, sqlite3_system_errno(tx->db));
+		return fail_by_io(tx, code);
 	case SQLITE_CANTOPEN:
 		return fail_by_errno(path, sqlite3_system_errno(tx->db));
 	case SQLITE_READONLY:

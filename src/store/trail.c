@@ -35,7 +35,7 @@ enum error store_trail_add(struct tx *tx, int64_t seq, int64_t at, const void *l
 
 enum error store_trail_read(struct tx *tx, uint64_t offset, void *buffer, size_t size, size_t *n)
 {
-	struct trail_end end;
+	struct trail_end end = {0};
 	TRY(store_trail_end(tx, &end));
 	size_t have = 0;
 	*n = 0;
@@ -61,7 +61,7 @@ enum error store_trail_read(struct tx *tx, uint64_t offset, void *buffer, size_t
 		return fail(ERR_IO,
 			    "%s: the trail's lines don't fit together at byte %llu: somebody "
 			    "changed it; `escrowfs verify` says where",
-			    tx->path, (unsigned long long)(offset + have));
+			    tx->path, (unsigned long long)offset + have);
 	*n = have;
 	return OK;
 }

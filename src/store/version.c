@@ -126,7 +126,7 @@ static enum error insert(struct tx *tx, const struct version *v, int64_t number,
 
 enum error store_version_add(struct tx *tx, struct version *version, const void *blob, size_t len)
 {
-	struct version current;
+	struct version current = {0};
 	enum error found = store_version_current(tx, version->device, &current);
 	if (found == OK && !version->ended_at)
 		return fail(ERR_EXISTS,
@@ -147,7 +147,7 @@ enum error store_version_add(struct tx *tx, struct version *version, const void 
 
 enum error store_version_save(struct tx *tx, const struct version *v)
 {
-	struct version current;
+	struct version current = {0};
 	enum error found =
 		v->ended_at ? ERR_NOT_FOUND : store_version_current(tx, v->device, &current);
 	if (found == OK && current.id != v->id)

@@ -1,0 +1,537 @@
+/* Views and changes: together, apart, failing, on a full disk, beside other processes. */
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define THREADS 8
+#define EACH 50
+
+/* ---- many at once ---- */
+
+struct crew {
+	struct store *store;
+	int number, failed;
+};
+
+static void *adds_lines(void *context)
+{
+	struct crew *crew = context;
+	for (int i = 0; i < EACH; i++)
+		if (store_change(crew->store, line_apply, NULL))
+			crew->failed++;
+	return NULL;
+}
+
+static void run_crew(struct store *store, void *(*work)(void *))
+{
+	pthread_t thread[THREADS];
+	struct crew crew[THREADS];
+	for (int i = 0; i < THREADS; i++) {
+		crew[i] = (struct crew){.store = store, .number = i};
+		assert_int_equal(pthread_create(&thread[i], NULL, work, &crew[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(thread[i], NULL);
+		assert_int_equal(crew[i].failed, 0);
+	}
+}
+
+struct sequence {
+	int64_t next;
+	bool broken;
+};
+
+static bool in_sequence(void *context, int64_t seq, const char *line, size_t len)
+{
+	struct sequence *sequence = context;
+	char expected[64];
+	int n = snprintf(expected, sizeof expected, "line %lld of the trail\n", (long long)seq);
+	if (seq != sequence->next++ || len != (size_t)n || memcmp(line, expected, len) != 0)
+		sequence->broken = true;
+	return true;
+}
+
+static void assert_trail(struct store *store, int64_t lines)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	struct sequence sequence = {.next = 1};
+	assert_int_equal(store_view(store, &tx), OK);
+	assert_int_equal(store_trail(tx, 1, in_sequence, &sequence), OK);
+	assert_false(sequence.broken);
+	assert_int_equal(sequence.next, lines + 1);
+}
+
+static void many_threads_without_gaps(void **state)
+{
+	struct fixture *f = *state;
+	run_crew(f->store, adds_lines);
+	assert_trail(f->store, THREADS * EACH);
+	fixture_close(f);
+	fixture_open(f, STORE_SHARE);
+	assert_trail(f->store, THREADS * EACH);
+}
+
+/* Every other one fails, after it has written: none of that may be seen, and the others stand. */
+struct odd {
+	int number;
+};
+
+static enum error odd_apply(struct tx *tx, void *context)
+{
+	struct odd *odd = context;
+	struct device device = {.status = STATUS_ESCROWED};
+	snprintf(device.udid, sizeof device.udid, "DEVICE-%d", odd->number);
+	TRY(store_device_add(tx, &device));
+	TRY(add_line(tx));
+	return odd->number % 2 ? fail(ERR_FORBIDDEN, "number %d is odd", odd->number) : OK;
+}
+
+static void *adds_odd(void *context)
+{
+	struct crew *crew = context;
+	for (int i = 0; i < EACH; i++) {
+		struct odd odd = {.number = crew->number * EACH + i};
+		char why[64];
+		snprintf(why, sizeof why, "number %d is odd", odd.number);
+		enum error result = store_change(crew->store, odd_apply, &odd);
+		if (odd.number % 2 ? result != ERR_FORBIDDEN || strcmp(fail_why(), why) != 0
+				   : result != OK)
+			crew->failed++;
+	}
+	return NULL;
+}
+
+static void failing_apply_undoes_itself_only(void **state)
+{
+	struct fixture *f = *state;
+	run_crew(f->store, adds_odd);
+	assert_trail(f->store, THREADS * EACH / 2);
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	uint64_t counts[STATUS_COUNT];
+	struct device device;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_device_counts(tx, counts), OK);
+	assert_int_equal(counts[STATUS_ESCROWED], THREADS * EACH / 2);
+	assert_int_equal(store_device_named(tx, "DEVICE-7", &device), ERR_NOT_FOUND);
+	assert_int_equal(store_device_named(tx, "DEVICE-8", &device), OK);
+}
+
+static enum error fails_by_itself(struct tx *tx, void *context)
+{
+	(void)tx;
+	(void)context;
+	return fail(ERR_NOT_EMPTY, "a sentence of the change's own");
+}
+
+static void sentence_crosses_threads(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(store_change(f->store, fails_by_itself, NULL), ERR_NOT_EMPTY);
+	assert_string_equal(fail_why(), "a sentence of the change's own");
+}
+
+static void change_is_seen_by_next_view(void **state)
+{
+	struct fixture *f = *state;
+	for (int64_t i = 1; i <= 100; i++) {
+		assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+		assert_int_equal(trail_lines(f->store), i);
+	}
+}
+
+/* More threads than there are connections, each with a view that lasts a little. */
+static void *views(void *context)
+{
+	struct crew *crew = context;
+	for (int i = 0; i < EACH; i++) {
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		struct trail_end one, two;
+		if (store_view(crew->store, &tx) || store_trail_end(tx, &one))
+			crew->failed++;
+		sched_yield();
+		if (store_trail_end(tx, &two) || one.seq != two.seq)
+			crew->failed++;
+	}
+	return NULL;
+}
+
+static void *views_and_lines(void *context)
+{
+	return ((struct crew *)context)->number % 4 ? views(context) : adds_lines(context);
+}
+
+static void more_views_than_connections(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t more[THREADS];
+	struct crew crew[THREADS];
+	for (int i = 0; i < THREADS; i++) {
+		crew[i] = (struct crew){.store = f->store, .number = i};
+		assert_int_equal(pthread_create(&more[i], NULL, views, &crew[i]), 0);
+	}
+	run_crew(f->store, views_and_lines);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(more[i], NULL);
+		assert_int_equal(crew[i].failed, 0);
+	}
+	assert_trail(f->store, 2 * EACH);
+}
+
+static void view_stays_as_it_was(void **state)
+{
+	struct fixture *f = *state;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	struct trail_end end;
+	int64_t change;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	/* The picture is taken when the view begins, not when it is first looked at. */
+	add_device(f->store, "A");
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	assert_int_equal(store_trail_end(tx, &end), OK);
+	assert_int_equal(end.seq, 0);
+	assert_int_equal(store_change_number(tx, &change), OK);
+	assert_int_equal(change, 0);
+	assert_int_equal(trail_lines(f->store), 1);
+}
+
+static void view_writes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	struct device device = {.udid = "A"};
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_device_add(tx, &device), ERR_READ_ONLY);
+	assert_says(f->path);
+}
+
+static int signals_here;
+
+static void count_signal(int number)
+{
+	(void)number;
+	signals_here++;
+}
+
+static void committer_takes_no_signals(void **state)
+{
+	struct fixture *f = *state;
+	sigset_t usr1, before;
+	signal(SIGUSR1, count_signal);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	/* With it blocked here, any thread that would take it has it now. */
+	pthread_sigmask(SIG_BLOCK, &usr1, &before);
+	kill(getpid(), SIGUSR1);
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	assert_int_equal(signals_here, 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	assert_int_equal(signals_here, 1);
+	signal(SIGUSR1, SIG_DFL);
+}
+
+/* ---- snapshots ---- */
+
+static void snapshot_stands_still(void **state)
+{
+	struct fixture *f = *state;
+	struct store *snapshot;
+	struct device device = add_device(f->store, "A"), seen;
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	assert_int_equal(store_open(f->path, STORE_SNAPSHOT, NULL, &snapshot), OK);
+	run_crew(f->store, adds_lines);
+	device.status = STATUS_STALE;
+	save_device(f->store, &device);
+	assert_trail(snapshot, 1);
+	assert_int_equal(look(snapshot, device.id, &seen), OK);
+	assert_int_equal(seen.status, STATUS_NOT_ESCROWED);
+	/* Many threads take turns. */
+	run_crew(snapshot, views);
+	assert_int_equal(store_change(snapshot, line_apply, NULL), ERR_READ_ONLY);
+	assert_says(f->path);
+	assert_trail(snapshot, 1);
+	store_close(snapshot);
+	assert_trail(f->store, 1 + THREADS * EACH);
+}
+
+static void snapshot_without_a_writer(void **state)
+{
+	struct fixture *f = *state;
+	add_device(f->store, "A");
+	fixture_close(f);
+	fixture_open(f, STORE_SNAPSHOT);
+	struct device device;
+	assert_int_equal(look(f->store, 256, &device), OK);
+	struct store *second;
+	assert_int_equal(store_open(f->path, STORE_SNAPSHOT, NULL, &second), OK);
+	assert_int_equal(look(second, 256, &device), OK);
+	store_close(second);
+}
+
+/* ---- a disk that can't be written ---- */
+
+static void assert_nothing_changed(struct fixture *f, int64_t lines, int64_t change)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	int64_t now;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_change_number(tx, &now), OK);
+	assert_int_equal(now, change);
+	assert_trail(f->store, lines);
+	assert_int_equal(store_check(f->store), OK);
+}
+
+static void limited_files(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit, full;
+	struct device device = add_device(f->store, "A");
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	full = (struct rlimit){.rlim_cur = 1, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	enum error line = store_change(f->store, line_apply, NULL);
+	enum error save = store_change(f->store, save_apply, &device);
+	char why[512];
+	snprintf(why, sizeof why, "%s", fail_why());
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+
+	assert_int_equal(line, ERR_NO_SPACE);
+	assert_int_equal(save, ERR_NO_SPACE);
+	assert_non_null(strstr(why, f->path));
+	assert_non_null(strstr(why, "make room"));
+	assert_nothing_changed(f, 1, 1);
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	assert_trail(f->store, 2);
+}
+
+static enum error big_apply(struct tx *tx, void *context)
+{
+	(void)context;
+	struct device device = {.status = STATUS_NOT_ESCROWED};
+	static uint8_t blob[60000];
+	struct trail_end end;
+	TRY(store_trail_end(tx, &end));
+	snprintf(device.udid, sizeof device.udid, "BIG-%lld", (long long)end.seq);
+	TRY(store_device_add(tx, &device));
+	struct version version = {.device = device.id, .escrowed_at = 1};
+	TRY(store_version_add(tx, &version, blob, sizeof blob));
+	return add_line(tx);
+}
+
+static void *adds_big(void *context)
+{
+	struct crew *crew = context;
+	for (int i = 0; i < EACH; i++) {
+		enum error result = store_change(crew->store, big_apply, NULL);
+		if (result != OK && result != ERR_NO_SPACE)
+			crew->failed++;
+	}
+	return NULL;
+}
+
+static void full_disk(void **state)
+{
+	struct fixture *f = *state;
+	fixture_close(f);
+	char small[700];
+	snprintf(small, sizeof small, "%s/small", f->dir);
+	mkdir(small, 0700);
+	if (mount("tmpfs", small, "tmpfs", 0, "size=1536k"))
+		skip();
+	snprintf(f->path, sizeof f->path, "%.500s/small/store", f->dir);
+	enum error made = store_create(f->path, &fixture_birth);
+	enum error opened = store_open(f->path, STORE_SERVE, "test", &f->store);
+	int64_t lines = -1, grown = -2, devices = 0;
+	enum error over = OK, check = ERR_IO, again = ERR_IO;
+	char why[512] = "";
+	if (!made && !opened) {
+		run_crew(f->store, adds_big);
+		/* Whatever fitted is whole: a device and a line each. */
+		over = store_change(f->store, big_apply, NULL);
+		snprintf(why, sizeof why, "%s", fail_why());
+		lines = trail_lines(f->store);
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		uint64_t counts[STATUS_COUNT] = {0};
+		if (store_view(f->store, &tx) == OK && store_device_counts(tx, counts) == OK)
+			devices = (int64_t)counts[STATUS_NOT_ESCROWED];
+	}
+	if (!made && !opened) {
+		check = store_check(f->store);
+		again = mount("tmpfs", small, "tmpfs", MS_REMOUNT, "size=8m")
+				? ERR_IO
+				: store_change(f->store, big_apply, NULL);
+		grown = trail_lines(f->store);
+	}
+	fixture_close(f);
+	assert_int_equal(umount2(small, MNT_DETACH), 0);
+	assert_int_equal(made, OK);
+	assert_int_equal(opened, OK);
+	assert_int_equal(over, ERR_NO_SPACE);
+	assert_non_null(strstr(why, f->path));
+	assert_true(lines > 1);
+	assert_int_equal(devices, lines);
+	assert_int_equal(check, OK);
+	assert_int_equal(again, OK);
+	assert_int_equal(grown, lines + 1);
+}
+
+static void read_only_disk(void **state)
+{
+	struct fixture *f = *state;
+	add_device(f->store, "A");
+	fixture_close(f);
+	if (mount(f->path, f->path, "none", MS_BIND, ""))
+		skip();
+	assert_int_equal(mount("none", f->path, "none", MS_REMOUNT | MS_BIND | MS_RDONLY, ""), 0);
+	struct device device;
+	struct store *store = NULL;
+	enum error serve = store_open(f->path, STORE_SERVE, "test", &store);
+	enum error snapshot = store_open(f->path, STORE_SNAPSHOT, NULL, &store);
+	enum error seen = snapshot ? snapshot : look(store, 256, &device);
+	store_close(store);
+	store = NULL;
+	enum error share = store_open(f->path, STORE_SHARE, NULL, &store);
+	enum error seen_too = share ? share : look(store, 256, &device);
+	enum error check = share ? share : store_check(store);
+	enum error changed = share ? share : store_change(store, line_apply, NULL);
+	store_close(store);
+	assert_int_equal(umount2(f->path, MNT_DETACH), 0);
+	assert_int_equal(serve, ERR_READ_ONLY);
+	assert_int_equal(seen, OK);
+	assert_int_equal(seen_too, OK);
+	assert_int_equal(check, OK);
+	assert_int_equal(changed, ERR_READ_ONLY);
+}
+
+/* ---- two processes ---- */
+
+static pid_t fork_worker(struct fixture *f, int lines)
+{
+	pid_t child = fork();
+	if (child)
+		return child;
+	struct store *store;
+	if (store_open(f->path, STORE_SHARE, NULL, &store))
+		_exit(2);
+	int failed = 0;
+	for (int i = 0; i < lines; i++)
+		failed += store_change(store, line_apply, NULL) != OK;
+	store_close(store);
+	_exit(failed ? 1 : 0);
+}
+
+static void two_processes(void **state)
+{
+	struct fixture *f = *state;
+	fixture_close(f);
+	pid_t one = fork_worker(f, 200), two = fork_worker(f, 200);
+	int status_one, status_two;
+	fixture_open(f, STORE_SERVE);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	waitpid(one, &status_one, 0);
+	waitpid(two, &status_two, 0);
+	assert_int_equal(status_one, 0);
+	assert_int_equal(status_two, 0);
+	assert_trail(f->store, 600);
+	assert_int_equal(store_check(f->store), OK);
+}
+
+/* Another process is in the middle of a change, for longer than a change takes. */
+static void waits_for_another_writer(void **state)
+{
+	struct fixture *f = *state;
+	int ready[2];
+	char c;
+	assert_int_equal(pipe(ready), 0);
+	fixture_close(f);
+	pid_t child = fork();
+	if (child == 0) {
+		char command[1024];
+		snprintf(command, sizeof command,
+			 "{ echo 'BEGIN IMMEDIATE; DELETE FROM recipient;'; echo .print x; sleep "
+			 "0.3; echo 'ROLLBACK;'; } | sqlite3 '%s/escrow.db' >&%d",
+			 f->path, ready[1]);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	struct timespec before, after;
+	fixture_open(f, STORE_SERVE);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_true((after.tv_sec - before.tv_sec) * 1000 +
+			    (after.tv_nsec - before.tv_nsec) / 1000000 >
+		    100);
+	waitpid(child, NULL, 0);
+	close(ready[0]);
+}
+
+/* Killed in the middle of its work: what it was told is there is there, and nothing half. */
+static void killed_in_the_middle(void **state)
+{
+	struct fixture *f = *state;
+	fixture_close(f);
+	int64_t told = 0, there;
+	for (int round = 0; round < 5; round++) {
+		int pipes[2];
+		assert_int_equal(pipe(pipes), 0);
+		pid_t child = fork();
+		if (child == 0) {
+			struct store *store;
+			if (store_open(f->path, STORE_SERVE, "child", &store))
+				_exit(1);
+			while (store_change(store, big_apply, NULL) == OK)
+				(void)!write(pipes[1], "x", 1);
+			_exit(1);
+		}
+		close(pipes[1]);
+		char c;
+		for (int i = 0; i < 10 + round; i++)
+			told += read(pipes[0], &c, 1);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		while (read(pipes[0], &c, 1) == 1)
+			told++;
+		close(pipes[0]);
+	}
+	fixture_open(f, STORE_SERVE);
+	there = trail_lines(f->store);
+	assert_true(there >= told && there <= told + 5);
+	assert_trail(f->store, there);
+	assert_int_equal(store_check(f->store), OK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_STORE(many_threads_without_gaps),
+		WITH_STORE(failing_apply_undoes_itself_only),
+		WITH_STORE(sentence_crosses_threads),
+		WITH_STORE(change_is_seen_by_next_view),
+		WITH_STORE(more_views_than_connections),
+		WITH_STORE(view_stays_as_it_was),
+		WITH_STORE(view_writes_nothing),
+		WITH_STORE(committer_takes_no_signals),
+		WITH_STORE(snapshot_stands_still),
+		WITH_STORE(snapshot_without_a_writer),
+		WITH_STORE(limited_files),
+		WITH_STORE(full_disk),
+		WITH_STORE(read_only_disk),
+		WITH_STORE(two_processes),
+		WITH_STORE(waits_for_another_writer),
+		WITH_STORE(killed_in_the_middle),
+	};
+	return cmocka_run_group_tests_name("store: views and changes", tests, NULL, NULL);
+}
