@@ -57,9 +57,8 @@ static enum error gather(struct messages *messages)
 static size_t next_start(struct messages *messages, const uint8_t *text, size_t len)
 {
 	static const char *const starts[] = {"\n{", "\n<?xml", "\nbplist00"};
-	size_t first = 0;
-	size_t before = 0;
-	while (mdm_blank(text, before + 1))
+	size_t first = 0, before = 0;
+	while (mdm_blank(text + before, 1)) /* not all of it is */
 		before++;
 	if (++messages->cuts > CUTS_MAX)
 		return 0;

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Escrows a token for a device, known by its serial number or its UDID.
+#
+#   escrow.sh C02XK1ABCDEF <token.txt
+#
+# The token comes on standard input: base64, a SetBootstrapToken property list, or a sealed one (PEM).
+# It never stands in an argument or a variable, where other users or a trace could see it.
+#
+# Exit: 0 it is escrowed; 1 it was refused; 2 usage; 3 no such device.
+# ESCROW is where the escrow is mounted; /mnt/escrow unless set.
+set -u
+escrow=${ESCROW:-/mnt/escrow}
+
+if [ $# -ne 1 ] || [ -t 0 ]; then
+	echo "usage: ${0##*/} SERIAL|UDID <TOKEN" >&2
+	exit 2
+fi
+case $1 in
+*/* | .*) echo "${0##*/}: '$1' is neither a serial number nor a UDID" >&2 && exit 2 ;;
+esac
+
+# By UDID first, in any case of letters, then by serial number.
+for by in udid serialnumber; do
+	device=$escrow/search/$by/$1
+	[ -d "$device" ] && break
+done
+if ! [ -d "$device" ]; then
+	echo "${0##*/}: $escrow has no device $1" >&2
+	exit 3
+fi
+
+# cat(1) hears the verdict: it comes with the write that completes the token, or with close.
+if ! cat >"$device/token"; then
+	echo "${0##*/}: the token for $1 was refused; $escrow/audit says why" >&2
+	exit 1
+fi
+echo "$1: $(cat "$device/bootstrap_status")"
