@@ -386,6 +386,22 @@ static void a_hole_is_an_error(void **state)
 	assert_int_equal(n, 40);
 }
 
+static void lines_that_overlap_are_an_error(void **state)
+{
+	struct fixture *f = *state;
+	int lines = 10;
+	char buffer[4096];
+	size_t n;
+	assert_int_equal(store_change(f->store, lines_apply, &lines), OK);
+	fixture_run("sqlite3 '@/escrow.db' \"UPDATE trail SET line = 'longer ' || line WHERE seq = "
+		    "4\"",
+		    f->path);
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_trail_read(tx, 0, buffer, sizeof buffer, &n), ERR_IO);
+	assert_says("fit");
+}
+
 /* ---- how statements find their rows ---- */
 
 static bool goes_through_all(enum statement which)
@@ -437,6 +453,7 @@ int main(void)
 		WITH_STORE(reads_by_offset),
 		WITH_STORE(exact_bytes),
 		WITH_STORE(a_hole_is_an_error),
+		WITH_STORE(lines_that_overlap_are_an_error),
 		WITH_STORE(no_scans),
 	};
 	return cmocka_run_group_tests_name("store: versions and the trail", tests, NULL, NULL);
