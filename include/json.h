@@ -30,13 +30,9 @@ struct json_webhook {
  * out->payload. */
 enum error json_webhook(const uint8_t *, size_t, struct json_webhook *out);
 
-/* Where the first JSON object in `text` ends (the offset behind its brace), or 0: not whole yet.
- * Bounded in time by len. */
-size_t json_object_end(const uint8_t *text, size_t len);
-
 /*
- * The same for text that comes in pieces: how far it was looked at, so that each byte is looked at once. Start with a
- * zeroed one, give all that is gathered so far each time.
+ * Where the first JSON object in text that comes in pieces ends: the offset behind its brace, or 0: not whole yet.
+ * Start with a zeroed scan, give all that is gathered so far each time: each byte is looked at once.
  */
 struct json_scan {
 	size_t at;

@@ -1,21 +1,28 @@
+/* Lines of the trail. ASCII only, whatever a process calls itself: log shippers and terminals get no surprises. */
 #include "json.h"
 #include "parse.h"
 
 #include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* A process may call itself anything: bytes that are no UTF-8 stand as question marks. */
 static void put_text(json_t *to, const char *key, const char *text)
 {
 	if (!text)
 		return;
-	char safe[1200];
-	size_t n = 0;
-	for (; *text && n < sizeof safe - 1; text++)
-		safe[n++] = (*text & 0x80) ? '?' : *text;
-	safe[n] = 0;
-	json_object_set_new(to, key, json_string(safe));
+	json_t *value = json_string(text);
+	if (!value) {
+		char safe[512];
+		snprintf(safe, sizeof safe, "%s", text);
+		for (char *c = safe; *c; c++)
+			if (*c & 0x80)
+				*c = '?';
+		value = json_string(safe);
+	}
+	json_object_set_new(to, key, value);
 }
 
 enum error json_event_write(const struct event *event, int64_t seq, struct bytes *out)

@@ -1,120 +1,129 @@
+/*
+ * The text of security.json. The first block is Workspace ONE UEM's DeviceSecurityInfo, key for key, so
+ * that its clients read it as is; ours is all under the one key Escrow. It follows from what is given
+ * alone: the size of the file is worked out when the device changes and must still hold when it is read.
+ */
 #include "json.h"
 
 #include "text.h"
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct writing {
-	json_t *to;
-	bool failed;
-};
-
-static void put(struct writing *w, const char *key, json_t *value)
-{
-	if (json_object_set_new(w->to, key, value) != 0)
-		w->failed = true;
-}
-
-static void put_fact(struct writing *w, const struct facts *facts, enum fact_name name)
+static void put_fact(json_t *to, const struct facts *facts, enum fact_name name)
 {
 	const struct fact *fact = &facts->of[name];
 	if (fact->state != FACT_KNOWN)
 		return;
-	put(w, facts_table[name].name,
-	    facts_table[name].kind == FACT_FLAG ? json_boolean(fact->flag)
-						: json_string(fact->text));
+	json_object_set_new(to, facts_table[name].name,
+			    facts_table[name].kind == FACT_FLAG ? json_boolean(fact->flag)
+								: json_string(fact->text));
 }
 
-static void put_time(struct writing *w, const char *key, int64_t at)
+static void put_time(json_t *to, const char *key, int64_t at)
 {
 	char text[TEXT_TIME];
 	if (!at)
 		return;
 	time_text(at, text);
-	put(w, key, json_string(text));
+	json_object_set_new(to, key, json_string(text));
 }
 
-static void put_secure_boot(struct writing *w, const struct facts *facts)
+static void put_secure_boot(json_t *to, const struct facts *facts)
 {
-	struct writing boot = {.to = json_object()};
-	put_fact(&boot, facts, FACT_SECURE_BOOT);
-	put_fact(&boot, facts, FACT_EXTERNAL_BOOT);
-	if (json_object_size(boot.to))
-		put(w, "SecureBoot", boot.to);
-	else
-		json_decref(boot.to);
-	w->failed |= boot.failed;
+	json_t *boot = json_object();
+	put_fact(boot, facts, FACT_SECURE_BOOT);
+	put_fact(boot, facts, FACT_EXTERNAL_BOOT);
+	if (json_object_size(boot))
+		json_object_set(to, "SecureBoot", boot);
+	json_decref(boot);
 }
 
+static json_t *version_object(const struct version *version)
+{
+	static const char *const ends[END_COUNT] = {
+		[END_REPLACED] = "replaced", [END_REMOVED] = "removed", [END_UNDONE] = "undone"};
+	json_t *object = json_object();
+	json_object_set_new(object, "Number", json_integer(version->number));
+	put_time(object, "EscrowedAt", version->escrowed_at);
+	put_time(object, "ConfirmedAt", version->confirmed_at);
+	put_time(object, "EndedAt", version->ended_at);
+	if (ends[version->end])
+		json_object_set_new(object, "Ended", json_string(ends[version->end]));
+	return object;
+}
+
+static void put_versions(json_t *to, const struct json_security *security)
+{
+	if (!security->version_count)
+		return;
+	json_t *list = json_array();
+	for (int i = 0; i < security->version_count; i++)
+		json_array_append_new(list, version_object(&security->versions[i]));
+	json_object_set_new(to, "Versions", list);
+}
+
+static void put_reasons(json_t *to, const struct json_security *security)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < security->reason_count; i++)
+		json_array_append_new(list, json_string(security->reasons[i]));
+	json_object_set_new(to, "Reasons", list);
+}
+
+static void put_escrow(json_t *to, const struct json_security *security)
+{
+	const struct device *device = security->device;
+	json_t *escrow = json_object();
+	json_object_set_new(escrow, "Udid", json_string(device->udid));
+	put_fact(escrow, security->facts, FACT_SERIAL_NUMBER);
+	put_fact(escrow, security->facts, FACT_IMEI);
+	put_fact(escrow, security->facts, FACT_MAC_ADDRESS);
+	json_object_set_new(escrow, "DeviceId", json_integer(device->id));
+	for (int name = FACT_MODEL; name <= FACT_USER_ENROLLMENT; name++)
+		put_fact(escrow, security->facts, (enum fact_name)name);
+	json_object_set_new(escrow, "Status", json_string(status_word(device->status)));
+	put_reasons(escrow, security);
+	put_time(escrow, "EscrowedAt", device->escrowed_at);
+	put_time(escrow, "RetrievedAt", device->retrieved_at);
+	put_time(escrow, "ProvenAt", device->proven_at);
+	put_versions(escrow, security);
+	put_time(escrow, "EnrolledAt", device->enrolled_at);
+	put_time(escrow, "ReenrolledAt", device->reenrolled_at);
+	put_time(escrow, "CheckedOutAt", device->checked_out_at);
+	put_time(escrow, "FactsAt", security->facts_at);
+	json_object_set_new(to, "Escrow", escrow);
+}
+
+/* The Bootstrap Token keys that came with macOS 11. */
 static bool is_token_key(enum fact_name name)
 {
 	return name == FACT_BT_ALLOWED || name == FACT_BT_REQUIRED_FOR_KEXT ||
 	       name == FACT_BT_REQUIRED_FOR_UPDATE;
 }
 
-static json_t *versions(const struct json_security *s)
+static void put_all(json_t *to, const struct json_security *security)
 {
-	static const char *const why[END_COUNT] = {"", "replaced", "removed", "undone"};
-	json_t *list = json_array();
-	for (int i = 0; i < s->version_count; i++) {
-		const struct version *v = &s->versions[i];
-		struct writing w = {.to = json_object()};
-		put(&w, "Number", json_integer(v->number));
-		put_time(&w, "EscrowedAt", v->escrowed_at);
-		put_time(&w, "ConfirmedAt", v->confirmed_at);
-		put_time(&w, "EndedAt", v->ended_at);
-		if (v->end != END_NONE)
-			put(&w, "Ended", json_string(why[v->end]));
-		json_array_append_new(list, w.to);
+	for (int i = 0; i <= FACT_RECOVERY_LOCK; i++) {
+		enum fact_name name = (enum fact_name)i;
+		if (name == FACT_SECURE_BOOT)
+			put_secure_boot(to, security->facts);
+		if (name == FACT_AUTHENTICATED_ROOT)
+			json_object_set_new(to, "BootstrapTokenEscrowStatus",
+					    json_boolean(security->given));
+		if (facts_table[name].block == BLOCK_SECURITY &&
+		    (security->token_keys || !is_token_key(name)))
+			put_fact(to, security->facts, name);
 	}
-	return list;
+	put_escrow(to, security);
 }
 
-static json_t *escrow(const struct json_security *s)
+enum error json_security_write(const struct json_security *security, struct bytes *out)
 {
-	const struct device *d = s->device;
-	struct writing w = {.to = json_object()};
-	put(&w, "Udid", json_string(d->udid));
-	put_fact(&w, s->facts, FACT_SERIAL_NUMBER);
-	put_fact(&w, s->facts, FACT_IMEI);
-	put_fact(&w, s->facts, FACT_MAC_ADDRESS);
-	put(&w, "DeviceId", json_integer(d->id));
-	for (int i = FACT_MODEL; i <= FACT_USER_ENROLLMENT; i++)
-		put_fact(&w, s->facts, (enum fact_name)i);
-	put(&w, "Status", json_string(status_word(d->status)));
-	json_t *reasons = json_array();
-	for (int i = 0; i < s->reason_count; i++)
-		json_array_append_new(reasons, json_string(s->reasons[i]));
-	put(&w, "Reasons", reasons);
-	put_time(&w, "EscrowedAt", d->escrowed_at);
-	put_time(&w, "RetrievedAt", d->retrieved_at);
-	put_time(&w, "ProvenAt", d->proven_at);
-	if (s->version_count)
-		put(&w, "Versions", versions(s));
-	put_time(&w, "EnrolledAt", d->enrolled_at);
-	put_time(&w, "ReenrolledAt", d->reenrolled_at);
-	put_time(&w, "CheckedOutAt", d->checked_out_at);
-	put_time(&w, "FactsAt", s->facts_at);
-	return w.to;
-}
-
-enum error json_security_write(const struct json_security *s, struct bytes *out)
-{
-	struct writing w = {.to = json_object()};
-	for (int i = 0; i < FACT_COUNT && facts_table[i].block != BLOCK_ESCROW; i++) {
-		if (i == FACT_SECURE_BOOT)
-			put_secure_boot(&w, s->facts);
-		if (i == FACT_AUTHENTICATED_ROOT)
-			put(&w, "BootstrapTokenEscrowStatus", json_boolean(s->given));
-		if (facts_table[i].block == BLOCK_SECURITY &&
-		    (s->token_keys || !is_token_key((enum fact_name)i)))
-			put_fact(&w, s->facts, (enum fact_name)i);
-	}
-	put(&w, "Escrow", escrow(s));
-	char *text = w.failed ? NULL : json_dumps(w.to, JSON_INDENT(2));
-	json_decref(w.to);
+	json_t *root = json_object();
+	put_all(root, security);
+	char *text = json_dumps(root, JSON_INDENT(2));
+	json_decref(root);
 	if (!text)
 		return fail(ERR_MEMORY, "out of memory");
 	enum error result = bytes_print(out, "%s\n", text);

@@ -1,8 +1,8 @@
 /*
- * Which form a message has, and where it ends. Both are asked again with every write(2), so what was
- * looked at before is not looked at again: only a '>' among the new bytes that closes </plist> makes
- * the XML be walked from its start, to see whether that </plist> stands in a comment. Text with many
- * of those is no message of a device: it is taken to end at one, and refused for it.
+ * Which form a message has, and where it ends. Both are asked again with every write(2), so what
+ * was looked at before is not looked at again: only a </plist> among the new bytes makes the XML be
+ * walked from its start, to see whether it stands in a comment. Text with many of those is no
+ * message of a device: it is taken to end at one, and refused for it.
  */
 #include "guard.h"
 
@@ -165,7 +165,7 @@ size_t mdm_message_end(enum mdm_form form, const uint8_t *text, size_t len, size
 		end = binary_end(text + before, len - before);
 		return end ? before + end : 0;
 	case FORM_JSON:
-		end = json_object_end(text + before, len - before);
+		end = json_scan(&(struct json_scan){0}, text + before, len - before);
 		return end ? before + end : 0;
 	default:
 		return 0;
@@ -174,7 +174,7 @@ size_t mdm_message_end(enum mdm_form form, const uint8_t *text, size_t len, size
 
 /* ---- streams ---- */
 
-/* A binary property list doesn't say its length in front: it ends at the first trailer that fits. */
+/* A binary property list doesn't say its length in front: it ends where a trailer fits first. */
 static size_t binary_stream_end(const uint8_t *text, size_t len)
 {
 	struct trailer trailer;
