@@ -1,4 +1,7 @@
-/* Lines of the trail. ASCII only, whatever a process calls itself: log shippers and terminals get no surprises. */
+/*
+ * Lines of the trail. ASCII only, whatever a process calls itself: log shippers and terminals get no
+ * surprises.
+ */
 #include "json.h"
 #include "parse.h"
 

@@ -1,7 +1,8 @@
 /*
- * The text of security.json. The first block is Workspace ONE UEM's DeviceSecurityInfo, key for key, so
- * that its clients read it as is; ours is all under the one key Escrow. It follows from what is given
- * alone: the size of the file is worked out when the device changes and must still hold when it is read.
+ * The text of security.json. The first block is Workspace ONE UEM's DeviceSecurityInfo, key for
+ * key, so that its clients read it as is; ours is all under the one key Escrow. It follows from
+ * what is given alone: the size of the file is worked out when the device changes and must still
+ * hold when it is read.
  */
 #include "json.h"
 

@@ -110,6 +110,7 @@ static void security_order(void **state)
 	assert_int_equal(read_facts((const char *)text.data, &again),
 			 ERR_INVALID); /* "w" is no word */
 	fact_set_text(&facts, FACT_BT_ALLOWED, "allowed", 1, SOURCE_SECURITY_INFO);
+	fact_set_text(&facts, FACT_IMEI, "350000000000106", 1, SOURCE_SECURITY_INFO);
 	fact_set_text(&facts, FACT_MAC_ADDRESS, "227A000B000C", 1, SOURCE_SECURITY_INFO);
 	text.len = 0;
 	assert_int_equal(json_security_write(&security, &text), OK);
