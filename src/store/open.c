@@ -63,10 +63,21 @@ static enum error find_disk(struct store *store)
 	return OK;
 }
 
+/*
+ * Readers of a log keep their place in a file beside it. Who may read the store's files but not make that one
+ * can open a store only while somebody has it open who made it; to read it without would be to miss what a
+ * writer does that comes later.
+ */
 static enum error open_snapshot(struct store *store)
 {
 	enum access_wanted wanted = store->frozen ? CONNECT_FROZEN : CONNECT_READ;
-	TRY(connection_new(store, wanted, &store->snapshot));
+	enum error result = connection_new(store, wanted, &store->snapshot);
+	if (result == ERR_READ_ONLY)
+		return fail(ERR_ACCESS,
+			    "%s: while nothing has the store open, it is read only by who may "
+			    "write to its directory: mount it first, or read it as its owner",
+			    store->path);
+	TRY(result);
 	TRY(schema_bring_up(store, store->snapshot, false));
 	return view_begin(store->snapshot);
 }

@@ -277,6 +277,59 @@ static void snapshot_without_a_writer(void **state)
 	store_close(second);
 }
 
+/* A process that has the store open until it is killed. */
+static pid_t fork_holder(struct fixture *f)
+{
+	int ready[2];
+	char c;
+	assert_int_equal(pipe(ready), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct store *store;
+		if (store_open(f->path, STORE_SHARE, NULL, &store) == OK)
+			(void)!write(ready[1], "x", 1);
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return child;
+}
+
+static enum error look_as_nobody(struct fixture *f)
+{
+	pid_t child = fork();
+	int status;
+	if (child == 0) {
+		struct store *store;
+		struct device device;
+		if (setgid(65534) || setuid(65534))
+			_exit(ERR_COUNT);
+		enum error opened = store_open(f->path, STORE_SNAPSHOT, NULL, &store);
+		_exit(opened ? (int)opened : (int)look(store, 256, &device));
+	}
+	waitpid(child, &status, 0);
+	return (enum error)WEXITSTATUS(status);
+}
+
+/* Somebody who may read the files and not more. */
+static void snapshot_by_a_reader(void **state)
+{
+	struct fixture *f = *state;
+	if (getuid())
+		skip();
+	add_device(f->store, "A");
+	fixture_close(f);
+	fixture_run("chmod 755 '@'", f->dir);
+	fixture_run("chmod 755 '@' && chmod 644 '@/escrow.db'", f->path);
+	assert_int_equal(look_as_nobody(f), ERR_ACCESS);
+	pid_t holder = fork_holder(f);
+	assert_int_equal(look_as_nobody(f), OK);
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
+}
+
 /* ---- a disk that can't be written ---- */
 
 static void assert_nothing_changed(struct fixture *f, int64_t lines, int64_t change)
@@ -533,6 +586,7 @@ int main(void)
 		WITH_STORE(committer_takes_no_signals),
 		WITH_STORE(snapshot_stands_still),
 		WITH_STORE(snapshot_without_a_writer),
+		WITH_STORE(snapshot_by_a_reader),
 		WITH_STORE(limited_files),
 		WITH_STORE(full_disk),
 		WITH_STORE(read_only_disk),
