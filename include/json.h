@@ -31,8 +31,9 @@ struct json_webhook {
 enum error json_webhook(const uint8_t *, size_t, struct json_webhook *out);
 
 /*
- * Where the first JSON object in text that comes in pieces ends: the offset behind its brace, or 0: not whole yet.
- * Start with a zeroed scan, give all that is gathered so far each time: each byte is looked at once.
+ * Where the first JSON object in text that comes in pieces ends: the offset behind its brace, or
+ * 0: not whole yet. Start with a zeroed scan, give all that is gathered so far each time: each
+ * byte is looked at once.
  */
 struct json_scan {
 	size_t at;

@@ -75,9 +75,9 @@ enum mdm_form mdm_form(const uint8_t *, size_t);
 /*
  * Where in `text` the first message of that form ends (the offset behind its last byte), or 0: it
  * isn't whole yet. `from` is where the search may go on: the length of what was looked at before,
- * so that a message that comes in small pieces costs no more than one that comes at once. FORM_JSON
- * looks at everything: for one in pieces there is json_scan(). FORM_XML ignores </plist> inside comments and
- * CDATA.
+ * so that a message that comes in small pieces costs no more than one that comes at once.
+ * FORM_JSON looks at everything: for one in pieces there is json_scan(). FORM_XML ignores </plist>
+ * inside comments and CDATA.
  */
 size_t mdm_message_end(enum mdm_form, const uint8_t *text, size_t len, size_t from);
 

@@ -68,9 +68,9 @@ void seal_key_free(struct seal_key *);
 void seal_key_scoped(struct seal_key **);
 
 /*
- * Is it the private key of one of these? The number of the first, or -1. A key that came without its
- * certificate remembers that one, so that seal_open() can tell a damaged seal from another's: call
- * it before threads use the key.
+ * Is it the private key of one of these? The number of the first, or -1. A key that came without
+ * its certificate remembers that one, so that seal_open() can tell a damaged seal from another's:
+ * call it before threads use the key.
  */
 int seal_key_recipient(struct seal_key *, const struct recipients *);
 

@@ -20,8 +20,8 @@
  * of other callers that wait at the same time, and that is on disk when store_change() returns OK.
  * Both are a struct tx.
  *
- * The functions that listings call for each thing don't call the store themselves. Not for use across fork(2):
- * a store is opened by the process that uses it.
+ * The functions that listings call for each thing don't call the store themselves. Not for use
+ * across fork(2): a store is opened by the process that uses it.
  *
  * Texts and blobs that a call gives are copied. Errors: ERR_IO, ERR_NO_SPACE, ERR_READ_ONLY,
  * ERR_MEMORY from the disk in any call; others are named. ERR_NOT_FOUND leaves `out` untouched.
@@ -58,7 +58,10 @@ struct store_birth {
  */
 enum error store_create(const char *path, const struct store_birth *);
 
-/* Takes a store away that store_create() has just made: only its own files, and the directory if it is empty then. */
+/*
+ * Takes a store away that store_create() has just made: only its own files, and the directory if
+ * it is empty then.
+ */
 void store_destroy(const char *path);
 
 /*
@@ -174,7 +177,10 @@ enum name_kind { NAME_SERIAL, NAME_MAC, NAME_IMEI };
 /* Replaces the device's names of one kind; folded by the caller (text.h). n may be 0. */
 enum error store_names_save(struct tx *, int64_t device, enum name_kind, const char *const names[],
 			    int n);
-/* The device with the latest enrolled_at or reenrolled_at (then the highest id) that has the name. ERR_NOT_FOUND. */
+/*
+ * The device with the latest enrolled_at or reenrolled_at (then the highest id) that has the name.
+ * ERR_NOT_FOUND.
+ */
 enum error store_name(struct tx *, enum name_kind, const char *folded, struct device *out);
 /* Each name once, with the device that store_name() would give; `cursor` goes into `after` of the
  * next call. */

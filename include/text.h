@@ -17,7 +17,10 @@
 
 int64_t time_now(void);
 
-/* `now`, or the moment after `before` if the clock stands still or went back: times of files only grow. */
+/*
+ * `now`, or the moment after `before` if the clock stands still or went back: times of files only
+ * grow.
+ */
 int64_t time_later(int64_t before, int64_t now);
 
 /* "2026-01-31T08:15:00.123Z" (RFC 3339, UTC, milliseconds). */

@@ -1,7 +1,8 @@
 /*
- * Owners, modes and ACLs. The kernel decides who may open (default_permissions, POSIX ACLs); here is only what it decides
- * by. A node has its own setting, else that of its policy, else the table's mode and the owner of the mount.
- * Setting anything pins the node: its owner, group, mode and ACL as they then stand are its own from there on.
+ * Owners, modes and ACLs. The kernel decides who may open (default_permissions, POSIX ACLs); here
+ * is only what it decides by. A node has its own setting, else that of its policy, else the
+ * table's mode and the owner of the mount. Setting anything pins the node: its owner, group, mode
+ * and ACL as they then stand are its own from there on.
  */
 #include "acl.h"
 #include "inside.h"
@@ -44,7 +45,10 @@ struct job {
 	size_t len;
 };
 
-/* As the kernel does for tmpfs: an ACL that says no more than mode bits becomes these, and without one they stay. */
+/*
+ * As the kernel does for tmpfs: an ACL that says no more than mode bits becomes these, and without
+ * one they stay.
+ */
 static void set_acl(struct access *access, const struct job *job)
 {
 	access->acl_len = 0;

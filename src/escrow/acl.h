@@ -8,12 +8,16 @@
 #include <stdint.h>
 
 /*
- * POSIX ACLs in the form of the extended attributes system.posix_acl_access and _default (acl(5); the
- * layout is linux/posix_acl_xattr.h's: a version, then tag, permissions and id of each entry, little-endian).
- * Pure functions; what they do to mode bits is what the kernel does for its own filesystems.
+ * POSIX ACLs in the form of the extended attributes system.posix_acl_access and _default (acl(5);
+ * the layout is linux/posix_acl_xattr.h's: a version, then tag, permissions and id of each entry,
+ * little-endian). Pure functions; what they do to mode bits is what the kernel does for its own
+ * filesystems.
  */
 
-/* ERR_INVALID unless it is a whole ACL: each base entry once, a mask where users or groups are named. */
+/*
+ * ERR_INVALID unless it is a whole ACL: each base entry once, a mask where users or groups are
+ * named.
+ */
 enum error acl_check(const uint8_t *acl, size_t len);
 
 /* Does it say no more than mode bits do (three entries)? */

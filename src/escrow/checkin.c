@@ -1,11 +1,14 @@
 /*
- * What a device's own messages do. One function for each kind, all run in the message's one transaction:
- * the table at the end says which, and whether it makes a device that isn't known yet.
+ * What a device's own messages do. One function for each kind, all run in the message's one
+ * transaction: the table at the end says which, and whether it makes a device that isn't known
+ * yet.
  *
- * A message that came in an envelope with a time (a webhook) may be late: what happened after it stands.
+ * A message that came in an envelope with a time (a webhook) may be late: what happened after it
+ * stands.
  *
  * MUST: a reply with a token goes only to a descriptor that may be read. (test: get_needs_reading)
- * MUST: a retrieval is on the trail, on disk, before its bytes leave. (test: retrieve_records_first)
+ * MUST: a retrieval is on the trail, on disk, before its bytes leave.
+ *       (test: retrieve_records_first)
  */
 #include "inside.h"
 
@@ -19,7 +22,7 @@ struct checkin {
 	int64_t now;
 	bool readable;
 	const struct sealed *sealed; /* SetBootstrapToken */
-	int64_t opened;		     /* GetBootstrapToken: the version that was unsealed; 0: none */
+	int64_t opened;		     /* GetBootstrapToken: what was unsealed; 0: nothing */
 	bool had_effect;
 };
 
@@ -134,8 +137,8 @@ static enum error on_check_out(struct tx *tx, struct checkin *in, struct dossier
 /* ---- tokens ---- */
 
 /*
- * A device that escrows meets the prerequisites, whatever is known of it: facts that say otherwise are out
- * of date until they are reported again.
+ * A device that escrows meets the prerequisites, whatever is known of it: facts that say otherwise
+ * are out of date until they are reported again.
  */
 static enum error doubt_facts(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
@@ -224,7 +227,10 @@ static const struct {
 	[MESSAGE_DEVICE_INFORMATION] = {on_facts, true},
 };
 
-/* The certificate that the web server verified: the first is bound to the device, a change is on the trail. */
+/*
+ * The certificate that the web server verified: the first is bound to the device, a change is on
+ * the trail.
+ */
 static enum error note_identity(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	char *bound = dossier->device.identity;

@@ -1,4 +1,7 @@
-/* Devices as the tree sees them: found, listed, made, taken away; and security.json, read and written. */
+/*
+ * Devices as the tree sees them: found, listed, made, taken away; and security.json, read and
+ * written.
+ */
 #include "inside.h"
 
 #include "json.h"
@@ -186,8 +189,8 @@ static enum error facts_apply(struct tx *tx, void *context)
 }
 
 /*
- * A program that reads the file, changes one key and writes all of it back reports the one: facts that stand
- * as they were keep their time and source.
+ * A program that reads the file, changes one key and writes all of it back reports the one: facts
+ * that stand as they were keep their time and source.
  */
 static void drop_unchanged(const struct facts *known, struct facts *written)
 {

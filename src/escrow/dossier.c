@@ -1,8 +1,8 @@
 /*
- * A device with all that is known of it, as one transaction sees it. Every change goes: load, change the
- * dossier and its versions, settle. What the tree shows of a device (its word, the size and times of its
- * files, its names in /search) is worked out once, here, and stored: stat(2) and listings then read
- * columns, and security.json is written out only when it is opened.
+ * A device with all that is known of it, as one transaction sees it. Every change goes: load,
+ * change the dossier and its versions, settle. What the tree shows of a device (its word, the size
+ * and times of its files, its names in /search) is worked out once, here, and stored: stat(2) and
+ * listings then read columns, and security.json is written out only when it is opened.
  */
 #include "inside.h"
 
@@ -102,8 +102,8 @@ static struct prerequisites prerequisites_of(const struct dossier *dossier)
 }
 
 /*
- * For macOS 10.15 the response has BootstrapTokenEscrowStatus alone of the Bootstrap Token keys; from 11 it
- * has the others.
+ * For macOS 10.15 the response has BootstrapTokenEscrowStatus alone of the Bootstrap Token keys;
+ * from 11 it has the others.
  */
 static bool has_token_keys(const struct facts *facts)
 {

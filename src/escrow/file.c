@@ -1,8 +1,9 @@
 /*
- * The file `token`: what reading, writing and truncating it by hand do. A device's own messages go through
- * checkin.c; both end in token.c.
+ * The file `token`: what reading, writing and truncating it by hand do. A device's own messages go
+ * through checkin.c; both end in token.c.
  *
- * MUST: a retrieval is on the trail, on disk, before its bytes leave. (test: retrieve_records_first)
+ * MUST: a retrieval is on the trail, on disk, before its bytes leave.
+ *       (test: retrieve_records_first)
  * MUST: what can't be recorded does not happen. (test: unrecorded_not_done)
  */
 #include "inside.h"

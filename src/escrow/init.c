@@ -1,4 +1,7 @@
-/* A new store and its keys. What is made is taken back when a later step fails; nothing is overwritten. */
+/*
+ * A new store and its keys. What is made is taken back when a later step fails; nothing is
+ * overwritten.
+ */
 #include "inside.h"
 
 #include <errno.h>

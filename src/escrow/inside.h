@@ -10,9 +10,10 @@
 #include <stdatomic.h>
 
 /*
- * What the escrow's files share. A call of escrow.h does its work in three steps: it looks (a view), it seals or opens (no
- * lock, no transaction), and it changes (store_change(): a function named ..._apply, on the store's thread). In the third
- * step everything is looked at once more; what another caller did between counts.
+ * What the escrow's files share. A call of escrow.h does its work in three steps: it looks (a
+ * view), it seals or opens (no lock, no transaction), and it changes (store_change(): a function
+ * named ..._apply, on the store's thread). In the third step everything is looked at once more;
+ * what another caller did between counts.
  */
 
 struct escrow {
@@ -28,8 +29,8 @@ struct escrow {
 };
 
 /*
- * How often a call looks again when its device's token was changed between its look and its change, before it says
- * that the store is busy.
+ * How often a call looks again when its device's token was changed between its look and its
+ * change, before it says that the store is busy.
  */
 #define TRIES 8
 
@@ -48,7 +49,10 @@ struct version *dossier_current(struct dossier *);
 
 void dossier_free(struct dossier *);
 
-/* Errors of store_device(): ERR_GONE; of store_device_folded(): ERR_NOT_FOUND. Freed by the caller, always. */
+/*
+ * Errors of store_device(): ERR_GONE; of store_device_folded(): ERR_NOT_FOUND. Freed by the
+ * caller, always.
+ */
 enum error dossier_load(struct tx *, int64_t id, struct dossier *);
 enum error dossier_find(struct tx *, const char *udid, struct dossier *);
 
@@ -57,8 +61,8 @@ enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, int
 			  struct dossier *);
 
 /*
- * Writes the device back as it stands now: its word, the size of its security.json, its times and names
- * follow from the rest. Last thing of every change. `now` is the time of the change.
+ * Writes the device back as it stands now: its word, the size of its security.json, its times and
+ * names follow from the rest. Last thing of every change. `now` is the time of the change.
  */
 enum error dossier_settle(struct tx *, struct dossier *, int64_t now);
 
@@ -112,15 +116,16 @@ enum error token_mac(const struct escrow *, const char *udid, const struct secre
 		     uint8_t mac[static STORE_DIGEST]);
 
 /*
- * Seals a token for a device, unless its current version equals it. The blob's content names `udid` as it
- * stands there.
+ * Seals a token for a device, unless its current version equals it. The blob's content names
+ * `udid` as it stands there.
  */
 enum error token_seal(struct escrow *, const char *udid, const struct secret *token,
 		      bool even_if_same, struct sealed *out);
 
 /*
- * Escrows in a transaction: a confirmation when it equals the current version. ERR_BUSY: it doesn't any more, and there is
- * no blob: seal and come again. The dossier must be settled afterwards.
+ * Escrows in a transaction: a confirmation when it equals the current version. ERR_BUSY: it
+ * doesn't any more, and there is no blob: seal and come again. The dossier must be settled
+ * afterwards.
  */
 enum error token_put(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 		     const struct sealed *, const char *how, int64_t now, struct effect *);
@@ -137,7 +142,10 @@ enum error token_open(const struct escrow *, const struct device *, const struct
 enum error token_retrieved(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 			   const char *how, int64_t now);
 
-/* By hand: EPERM while known facts make the device not_supported or not_eligible; recorded by the caller. */
+/*
+ * By hand: EPERM while known facts make the device not_supported or not_eligible; recorded by the
+ * caller.
+ */
 enum error token_escrow_by_hand(struct escrow *, const struct actor *, int64_t id,
 				const struct secret *token, struct effect *);
 enum error token_remove_by_hand(struct escrow *, const struct actor *, int64_t id, struct effect *);
@@ -150,7 +158,10 @@ enum error token_look(struct escrow *, int64_t id, struct device *, struct versi
 
 /* ---- checkin.c ---- */
 
-/* Acts on a message. `readable`: a reply with a token has somewhere to go. The caller frees `reply`. */
+/*
+ * Acts on a message. `readable`: a reply with a token has somewhere to go. The caller frees
+ * `reply`.
+ */
 enum error checkin_act(struct escrow *, const struct actor *, const struct message *, bool readable,
 		       struct secret *reply, bool *had_effect);
 

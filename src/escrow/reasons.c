@@ -1,6 +1,7 @@
 /*
- * Reasons: sentences for the person who looks at security.json, each with the fact that decided and the remedy. They
- * follow from the dossier alone, never from today's date, so that the file's size stays what it is.
+ * Reasons: sentences for the person who looks at security.json, each with the fact that decided
+ * and the remedy. They follow from the dossier alone, never from today's date, so that the file's
+ * size stays what it is.
  */
 #include "inside.h"
 

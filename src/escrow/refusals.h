@@ -9,8 +9,8 @@
 
 /*
  * Which refusals were recorded within the last minute, so that a loop that fails a thousand times
- * leaves two lines on the trail: the first, and one that counts the rest. A fixed table: memory doesn't
- * grow with callers.
+ * leaves two lines on the trail: the first, and one that counts the rest. A fixed table: memory
+ * doesn't grow with callers.
  */
 struct refusals;
 
@@ -28,8 +28,9 @@ enum error refusals_new(struct refusals **);
 void refusals_free(struct refusals *);
 
 /*
- * True when the refusal must be recorded now: nobody with this user, command, device and reason was refused within
- * the last minute. Else it is counted. When a place had to be made, *flush holds a counted one to record (repeats > 0).
+ * True when the refusal must be recorded now: nobody with this user, command, device and reason
+ * was refused within the last minute. Else it is counted. When a place had to be made, *flush
+ * holds a counted one to record (repeats > 0).
  */
 bool refusals_first(struct refusals *, const struct refusal *, struct refusal *flush);
 

@@ -16,7 +16,9 @@ const char *platform_name(enum platform platform)
 	return names[platform];
 }
 
-/* How product, model and system names begin. "iPad" after "iPadOS" and the like would be as good. */
+/*
+ * How product, model and system names begin. "iPad" after "iPadOS" and the like would be as good.
+ */
 static const struct {
 	const char *prefix;
 	enum platform platform;
@@ -99,8 +101,9 @@ int version_compare(struct os_version a, struct os_version b)
 /* ---- prerequisites ---- */
 
 /*
- * What each version of each system needs. The first row of the platform whose `before` is later than the
- * device's version holds; {0} is "no end". A version that isn't known is held against `unknown` rows only.
+ * What each version of each system needs. The first row of the platform whose `before` is later
+ * than the device's version holds; {0} is "no end". A version that isn't known is held against
+ * `unknown` rows only.
  */
 static const struct row {
 	enum platform platform;

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 /*
- * Which device may escrow, and which word stands in bootstrap_status: pure functions over a device's
- * facts. The prerequisites are Apple's: Bootstrap Token in "Use secure token, bootstrap token, and
- * volume ownership in deployments" (Apple Platform Deployment), and SetBootstrapToken in the MDM
- * schema. A fact that isn't known counts as allowing.
+ * Which device may escrow, and which word stands in bootstrap_status: pure functions over a
+ * device's facts. The prerequisites are Apple's: Bootstrap Token in "Use secure token, bootstrap
+ * token, and volume ownership in deployments" (Apple Platform Deployment), and SetBootstrapToken
+ * in the MDM schema. A fact that isn't known counts as allowing.
  */
 
 enum platform {
@@ -27,8 +27,8 @@ enum platform {
 const char *platform_name(enum platform);
 
 /*
- * Follows from ProductName, Model, ModelName and the system's name, in this order: the first that says
- * it. An unknown one counts as a Mac.
+ * Follows from ProductName, Model, ModelName and the system's name, in this order: the first that
+ * says it. An unknown one counts as a Mac.
  */
 enum platform rules_platform(const struct facts *);
 
@@ -39,8 +39,8 @@ struct os_version {
 };
 
 /*
- * 10.16 is 11, a missing part is 0, letters before and suffixes behind are ignored; what can't be read, and NULL,
- * is unknown.
+ * 10.16 is 11, a missing part is 0, letters before and suffixes behind are ignored; what can't be
+ * read, and NULL, is unknown.
  */
 struct os_version rules_version(const char *text);
 

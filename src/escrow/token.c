@@ -1,8 +1,9 @@
 /*
- * What a transaction does with tokens, and what comes before it: sealing and opening, which take a hundred
- * microseconds and no lock.
+ * What a transaction does with tokens, and what comes before it: sealing and opening, which take a
+ * hundred microseconds and no lock.
  *
- * MUST: a retrieval is on the trail, on disk, before its bytes leave. (test: retrieve_records_first)
+ * MUST: a retrieval is on the trail, on disk, before its bytes leave.
+ *       (test: retrieve_records_first)
  * MUST: a blob opens only as the version and the device that it was sealed for. (test: blob_moved)
  * MUST: plaintext is given out in secure memory, to one owner. (test: retrieve_in_secret)
  * MUST: tokens are compared by their mac, in constant time. (test: same_token_confirms)
@@ -19,8 +20,8 @@ void sealed_free(struct sealed *sealed)
 }
 
 /*
- * The mac covers the device too: that two devices have one token would be nobody's business, and a blob that
- * was moved to another row doesn't fit its mac there.
+ * The mac covers the device too: that two devices have one token would be nobody's business, and a
+ * blob that was moved to another row doesn't fit its mac there.
  */
 enum error token_mac(const struct escrow *escrow, const char *udid, const struct secret *token,
 		     uint8_t mac[static STORE_DIGEST])

@@ -1,7 +1,7 @@
 /*
- * The trail's end of every change. A line's bytes are made once, chained to the line before it, and stored
- * as they are; /audit serves those bytes and verify reads them. The line is added in the transaction
- * that does what it records, so neither is there without the other.
+ * The trail's end of every change. A line's bytes are made once, chained to the line before it,
+ * and stored as they are; /audit serves those bytes and verify reads them. The line is added in
+ * the transaction that does what it records, so neither is there without the other.
  *
  * MUST: what can't be recorded does not happen. (test: unrecorded_not_done)
  */

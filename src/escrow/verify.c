@@ -1,10 +1,11 @@
 /*
  * Verify: does the trail hang together, and do the seals agree with it?
  *
- * The chain is walked from the first line: each line's chain must be the hash of the one before it and of
- * its own bytes, its number one more. A changed line breaks its own chain; a missing, doubled or moved one shows in
- * the numbers. The last line that names a version's blob is what the stored blob must hash to: so an old blob
- * put back by hand is found as well as a flipped bit. What those lines said is kept in a tree by device and version.
+ * The chain is walked from the first line: each line's chain must be the hash of the one before it
+ * and of its own bytes, its number one more. A changed line breaks its own chain; a missing,
+ * doubled or moved one shows in the numbers. The last line that names a version's blob is what the
+ * stored blob must hash to: so an old blob put back by hand is found as well as a flipped bit.
+ * What those lines said is kept in a tree by device and version.
  */
 #include "inside.h"
 
@@ -25,7 +26,6 @@ struct walk {
 	int64_t expected;
 	char chain[2 * STORE_DIGEST + 1]; /* of the line before */
 	void *blobs;			  /* tsearch(3) tree of struct said */
-	int64_t said;			  /* the newest versions that the trail names, counted */
 	bool failed; /* out of memory, or the store can't be read: fail() was called */
 };
 

@@ -1,6 +1,6 @@
 /*
- * One message a descriptor. A writer gathers what write(2) brings until the message is whole; whoever completes it
- * gets the verdict, since shells ignore what close(2) says.
+ * One message a descriptor. A writer gathers what write(2) brings until the message is whole;
+ * whoever completes it gets the verdict, since shells ignore what close(2) says.
  *
  *                    write                     write of more than white space
  *   EMPTY ------------------> GATHERING          +------------------------------+
@@ -19,11 +19,13 @@
  *   PEM              at END CMS             -                    -
  *   JSON             -                      its braces close     its braces close
  *
- * A flush in the middle of a form that ends itself answers EINVAL and changes nothing: every process that
- * inherited the descriptor sends one as it exits. REFUSED says the same to every later write and flush.
+ * A flush in the middle of a form that ends itself answers EINVAL and changes nothing: every
+ * process that inherited the descriptor sends one as it exits. REFUSED says the same to every
+ * later write and flush.
  *
  * MUST: what is gathered lies in secure memory and is wiped on every way out. (test: writer_wipes)
- * MUST: a descriptor that ends on an unfinished message leaves the store as it was. (test: unfinished_nothing)
+ * MUST: a descriptor that ends on an unfinished message leaves the store as it was. (test:
+ * unfinished_nothing)
  * MUST: a reply with a token goes only to a descriptor that may be read. (test: get_needs_reading)
  */
 #include "inside.h"
@@ -262,7 +264,10 @@ static size_t find_end(struct writer *writer, bool newline)
 
 /* ---- write, flush, read ---- */
 
-/* Bytes where none are taken: after the message, or at another offset than the end of what was written. */
+/*
+ * Bytes where none are taken: after the message, or at another offset than the end of what was
+ * written.
+ */
 static enum error take_back(struct writer *writer, enum error code)
 {
 	if (writer->state == DONE && writer->target == WRITER_TOKEN) {

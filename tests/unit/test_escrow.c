@@ -1,4 +1,7 @@
-/* The escrow on a real store: tokens, writers, check-ins, and the MUST clauses of escrow.h, token.c and writer.c. */
+/*
+ * The escrow on a real store: tokens, writers, check-ins, and the MUST clauses of escrow.h,
+ * token.c and writer.c.
+ */
 #include "escrow.h"
 #include "text.h"
 

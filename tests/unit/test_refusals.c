@@ -57,7 +57,10 @@ static void all_at_the_end(void **state)
 	refusals_free(refusals);
 }
 
-/* However many callers there are: what is pushed out of the table with a count is handed over to be recorded. */
+/*
+ * However many callers there are: what is pushed out of the table with a count is handed over to
+ * be recorded.
+ */
 static void nothing_counted_is_lost(void **state)
 {
 	(void)state;
