@@ -1,11 +1,13 @@
 # make             build/escrowfs
-# make run         installs what it needs, builds, mounts an example and shows it (root)
+# make run         installs what it needs, builds, mounts an example and shows it (root); make stop
 # make check       installs what tests need and runs them all (root)
 # make install     program, man page, mount helper
 #
 # Nothing to configure. CC=clang works; DESTDIR and PREFIX mean what they mean elsewhere.
 
 PREFIX  ?= /usr/local
+# Where mount(8) looks for its helpers.
+HELPERS ?= /sbin
 VERSION := 0.1
 BUILD   ?= build
 LIBS    := fuse3 libcrypto sqlite3 libplist-2.0 jansson libsystemd
@@ -50,6 +52,28 @@ $(BUILD)/store/schema_text.o: src/store/schema.sql
 
 unit: $(UNIT)
 
+# What building and mounting take, as Debian calls it.
+PACKAGES := gcc libc6-dev pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev libplist-dev libjansson-dev libsystemd-dev
+
+deps:
+	@missing=$$(for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
+	test -z "$$missing" || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
+
+# A make of its own: pkg-config knows the libraries only once they are there.
+run: deps
+	@$(MAKE) --no-print-directory all
+	@examples/demo.sh start $(abspath $(BUILD))
+
+stop:
+	@examples/demo.sh stop $(abspath $(BUILD))
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(HELPERS)
+	install $(BUILD)/escrowfs $(DESTDIR)$(PREFIX)/sbin/escrowfs
+	install -m 0644 src/cli/escrowfs.8 $(DESTDIR)$(PREFIX)/share/man/man8/escrowfs.8
+	ln -sf $(PREFIX)/sbin/escrowfs $(DESTDIR)$(HELPERS)/mount.fuse.escrowfs
+
 # Fuzz targets (clang's libFuzzer): build/fuzz/fuzz_message -max_total_time=60 tests/fuzz/corpus/message
 FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -66,5 +90,5 @@ clean:
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(UNIT:=.d) $(FUZZ:=.d)
-.PHONY: all unit fuzz fuzz-targets clean
+.PHONY: all unit deps run stop install fuzz fuzz-targets clean
 .DELETE_ON_ERROR:
