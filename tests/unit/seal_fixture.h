@@ -47,12 +47,12 @@ UNUSED static int help_teardown(void **state)
 	return shell("rm -rf %s", help_dir);
 }
 
-/* The path of a file in the directory. Eight may be in use at once. */
+/* The path of a file in the directory. Sixty-four may be in use at once. */
 UNUSED static const char *in_dir(const char *name)
 {
-	static char paths[8][256];
+	static char paths[64][256];
 	static int next;
-	char *path = paths[next++ % 8];
+	char *path = paths[next++ % 64];
 	snprintf(path, sizeof paths[0], "%s/%s", help_dir, name);
 	return path;
 }
