@@ -30,7 +30,10 @@ static void set_times(struct stat *attr, int64_t modified, int64_t changed)
 	attr->st_ctim = time_spec(later(modified, changed));
 }
 
-/* A device's directory is as new as the newest of its files. */
+/*
+ * A directory is as new as its newest entry, and a device's entries come with it: were it as new as
+ * its files, tar would say of every device that it changed while it read its token.
+ */
 static int64_t modified_at(const struct fs *fs, const struct node *node)
 {
 	const struct device *device = &node->device;
@@ -48,8 +51,7 @@ static int64_t modified_at(const struct fs *fs, const struct node *node)
 	case FILE_TOKEN:
 		return device->token_at;
 	default:
-		return later(later(device->created_at, device->security_at),
-			     later(device->status_at, device->token_at));
+		return device->created_at;
 	}
 }
 

@@ -168,7 +168,7 @@ void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *inf
 static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, bool plus)
 {
 	struct fs *fs = fs_of(req);
-	struct node directory;
+	struct node directory = {0};
 	struct listing listing = {.fs = fs,
 				  .req = req,
 				  .directory = &directory,

@@ -16,6 +16,7 @@ struct handle {
 	struct writer *writer; /* NULL: not open for writing */
 	struct secret token;   /* token: what was retrieved */
 	struct bytes text;     /* other files: what they said when opened */
+	bool direct;	       /* read past the page cache */
 	pthread_mutex_t mutex; /* over text and the next two */
 	int64_t change;	       /* the change number that the text belongs to */
 	int64_t told;	       /* when it was last compared with what the kernel was told */

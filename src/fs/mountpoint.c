@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <mntent.h>
 #include <spawn.h>
@@ -80,10 +81,14 @@ static bool unmount(const char *path)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* Opens it, since stat(2) may be answered from what the kernel keeps. */
 static bool dead(const char *path)
 {
-	struct stat attr;
-	return stat(path, &attr) != 0 && errno == ENOTCONN;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOTCONN;
+	close(fd);
+	return false;
 }
 
 void mountpoint_clear(const char *path)

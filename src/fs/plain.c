@@ -1,17 +1,26 @@
 /*
- * security.json and bootstrap_status: texts that the kernel keeps in its page cache, and
- * /policy's files, which are empty.
+ * security.json and bootstrap_status: texts that the kernel keeps in its page cache, and /policy's
+ * files, which are empty.
  *
- * A descriptor reads what the file said when it was opened, and the page cache belongs to the
- * inode, not to the descriptor. So a descriptor that was opened before a change and read after it
- * must not bring the old text back: once the kernel was told of the change (changes.h), it reads
- * the new one. Until then it reads the old one, since the kernel still believes in the old size;
- * those pages are dropped when it is told.
+ * A descriptor reads what the file said when it was opened. The page cache, though, belongs to the
+ * inode, not to the descriptor, and so does the size up to which the kernel reads from it. Two
+ * things follow.
+ *
+ * While a device changes, its files are read past the page cache: the size that the kernel knows
+ * and the text may be those of two different moments, and a reader would get the one cut to the
+ * length of the other. Once a device was quiet for a while, pages are kept.
+ *
+ * And a descriptor that was opened before a change must not bring the old text back into the page
+ * cache after it: once the kernel was told of the change (changes.h), such reads get the new one.
+ * Until then they get the old one, and those pages are dropped when it is told.
  */
 #include "changes.h"
 #include "file.h"
 
 #include <string.h>
+
+/* How long a device is quiet before pages of its files are kept. */
+#define QUIET INT64_C(2000000000)
 
 /* ---- the texts ---- */
 
@@ -54,9 +63,11 @@ static enum error status_stat(struct fs *fs, const struct node *node, struct sta
 static enum error plain_open(struct handle *handle, const struct node *node,
 			     const struct actor *actor, struct fuse_file_info *info)
 {
-	(void)node;
 	(void)actor;
+	bool quiet = handle->fs->sealed || time_now() - node->device.security_at > QUIET;
+	info->direct_io = info->direct_io || !quiet;
 	info->keep_cache = 1;
+	handle->direct = info->direct_io;
 	handle->told = changes_told(handle->fs->changes);
 	return make_text(handle, &handle->text, &handle->change);
 }
@@ -84,9 +95,12 @@ static enum error renew(struct handle *handle, int64_t told)
 static void plain_read(struct handle *handle, fuse_req_t req, size_t size, off_t offset,
 		       const struct fuse_file_info *info)
 {
-	(void)info;
+	/* Reads for the page cache carry no lock owner, whatever the descriptor. */
+	bool direct = handle->direct && info->lock_owner;
+	enum error result = OK;
 	pthread_mutex_lock(&handle->mutex);
-	enum error result = renew(handle, changes_reading(handle->fs->changes));
+	if (!direct)
+		result = renew(handle, changes_reading(handle->fs->changes));
 	/* The descriptor of a device that was taken away goes on reading. */
 	if (result && result != ERR_GONE)
 		fuse_reply_err(req, reply_errno(result));

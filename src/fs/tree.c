@@ -13,10 +13,11 @@
 #define REGULAR .type = S_IFREG
 /* clang-format off */
 #define BY(by, text, from) \
-	{NODE_BY + (by), NODE_SEARCH, text, DIRECTORY, .mode = 0755, .sealed = true, .catalog = (from)}
+	{NODE_BY + (by), NODE_SEARCH, text, DIRECTORY, .mode = 0755, .sealed = true, \
+	 .catalog = (from)}
 #define STATUS(status, text) \
-	{NODE_STATUS + (status), NODE_BY + BY_STATUS, text, DIRECTORY, .mode = 0755, .sealed = true, \
-	 .catalog = &catalog_status}
+	{NODE_STATUS + (status), NODE_BY + BY_STATUS, text, DIRECTORY, .mode = 0755, \
+	 .sealed = true, .catalog = &catalog_status}
 #define POLICY(file, text, ...) {NODE_POLICIES + (file), NODE_POLICY, text, __VA_ARGS__}
 
 /*
