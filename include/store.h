@@ -69,7 +69,9 @@ void store_destroy(const char *path);
  * ERR_NOT_FOUND: there is none at `path`. ERR_INVALID: it isn't one, or it is from a newer version,
  * or anybody may write to its directory. ERR_BUSY: STORE_SERVE, and another process serves it; the
  * sentence says which and where. `holder` is what such a sentence says of us
- * ("mounted on /mnt/escrow"); NULL in other modes. Closed with store_close().
+ * ("mounted on /mnt/escrow"); NULL in other modes. ERR_ACCESS, ERR_READ_ONLY: its files can't be
+ * opened as the mode needs. A store on a read-only disk can be read, in STORE_SHARE too. Closed with
+ * store_close(), when all views have ended.
  */
 enum error store_open(const char *path, enum store_mode, const char *holder, struct store **);
 void store_close(struct store *);

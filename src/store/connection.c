@@ -1,8 +1,9 @@
 /*
  * A connection to the database: how it is opened and what it is told.
  *
- * SQLite's own locks on escrow.db are POSIX locks: to close any descriptor of that file drops all of the
- * process's. So nothing in the store opens it but SQLite; what must be known of it is asked with stat(2).
+ * SQLite's own locks on escrow.db are POSIX locks: to close any descriptor of that file drops
+ * all of the process's. So nothing in the store opens it but SQLite; what must be known of it is
+ * asked with stat(2).
  */
 #include "inside.h"
 
@@ -18,8 +19,8 @@
 #define WAIT_MS 10000 /* for another process that writes */
 
 /*
- * Called while another process writes. SQLite's own handler sleeps longer and longer: behind a process that commits
- * without pause it would hardly ever look when the door is open.
+ * Called while another process writes. SQLite's own handler sleeps longer and longer: behind a
+ * process that commits without pause it would hardly ever look when the door is open.
  */
 static int wait_a_moment(void *context, int tries)
 {

@@ -1,7 +1,7 @@
 /*
- * Making a store. The database's file is made empty first, with the mode that SQLite then gives to the files
- * beside it; its tables and the mark that says it is ours come in one transaction, so that a store is either
- * there or isn't one.
+ * Making a store. The database's file is made empty first, with the mode that SQLite then gives
+ * to the files beside it; its tables and the mark that says it is ours come in one transaction,
+ * so that a store is either there or isn't one.
  */
 #include "inside.h"
 

@@ -9,9 +9,10 @@
 /*
  * What the store's files share.
  *
- * A store has one connection that writes, which belongs to the committer's thread (writer.c), and a few that read
- * (view.c). A snapshot has one that reads, in a transaction that began when it was opened. SQLite is called with
- * no lock of ours held but a snapshot's, and never by two threads on one connection.
+ * A store has one connection that writes, which belongs to the committer's thread (writer.c),
+ * and a few that read (view.c). A snapshot has one that reads, in a transaction that began when
+ * it was opened. SQLite is called with no lock of ours held but a snapshot's, and never by two
+ * threads on one connection.
  *
  * None of it survives fork(2): open the store in the process that uses it.
  */
@@ -73,8 +74,9 @@ enum access_wanted {
 };
 
 /*
- * Connects to the database in a store's directory. ERR_INVALID: it isn't one of ours. ERR_ACCESS, ERR_READ_ONLY: it
- * can't be opened. Closed with connection_free(), which takes NULL.
+ * Connects to the database in a store's directory. ERR_INVALID: it isn't one of ours.
+ * ERR_ACCESS, ERR_READ_ONLY: it can't be opened. Closed with connection_free(), which takes
+ * NULL.
  */
 enum error connection_new(struct store *, enum access_wanted, struct tx **);
 void connection_free(struct tx *);
@@ -96,7 +98,10 @@ void writer_stop(struct store *);
 
 /* ---- view.c ---- */
 
-/* Begins and takes its picture of the store at once: SQLite's BEGIN alone takes it at the first read. */
+/*
+ * Begins and takes its picture of the store at once: SQLite's BEGIN alone takes it at the first
+ * read.
+ */
 enum error view_begin(struct tx *);
 void pool_start(struct store *);
 void pool_stop(struct store *);

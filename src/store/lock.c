@@ -1,7 +1,7 @@
 /*
- * Who serves the store: the process that holds flock(2) on STORE/lock. The kernel lets go of it when the
- * process dies, however that happens; what the file says is only for people, and means nothing while
- * nobody holds the lock.
+ * Who serves the store: the process that holds flock(2) on STORE/lock. The kernel lets go of it
+ * when the process dies, however that happens; what the file says is only for people, and means
+ * nothing while nobody holds the lock.
  */
 #include "inside.h"
 
@@ -36,7 +36,10 @@ static void read_holder(int fd, char *out, size_t size)
 		snprintf(out, size, "another process");
 }
 
-/* Somebody who only asks (store_served_by()) holds the lock for an instant: that is no reason to give up. */
+/*
+ * Somebody who only asks (store_served_by()) holds the lock for an instant: that is no reason to
+ * give up.
+ */
 static int lock_exclusively(int fd)
 {
 	static const struct timespec moment = {.tv_nsec = MOMENT};

@@ -1,6 +1,6 @@
 /*
- * Names under /search. A name is a row of its own, which devices bear: so it has one number, the cursor of
- * listings, however many devices come and go under it.
+ * Names under /search. A name is a row of its own, which devices bear: so it has one number, the
+ * cursor of listings, however many devices come and go under it.
  */
 #include "inside.h"
 

@@ -38,9 +38,9 @@ static enum error find_directory(struct store *store, const char *path)
 }
 
 /*
- * A store on a disk that can't be written, from a backup say, is read without locks and without a log: nobody
- * can change it there. Unless it was left in the middle of its work: what its log has can't be had without
- * writing.
+ * A store on a disk that can't be written, from a backup say, is read without locks and without
+ * a log: nobody can change it there. Unless it was left in the middle of its work: what its log
+ * has can't be had without writing.
  */
 static enum error find_disk(struct store *store)
 {
@@ -64,9 +64,9 @@ static enum error find_disk(struct store *store)
 }
 
 /*
- * Readers of a log keep their place in a file beside it. Who may read the store's files but not make that one
- * can open a store only while somebody has it open who made it; to read it without would be to miss what a
- * writer does that comes later.
+ * Readers of a log keep their place in a file beside it. Who may read the store's files but not
+ * make that one can open a store only while somebody has it open who made it; to read it without
+ * would be to miss what a writer does that comes later.
  */
 static enum error open_snapshot(struct store *store)
 {

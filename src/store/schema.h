@@ -4,8 +4,9 @@
 #include "inside.h"
 
 /*
- * Which tables a store has. schema.sql makes a new one as this version has it; an older one is brought here by
- * steps, each in a transaction of its own, so that a step that fails leaves the store as it was before it.
+ * Which tables a store has. schema.sql makes a new one as this version has it; an older one is
+ * brought here by steps, each in a transaction of its own, so that a step that fails leaves the
+ * store as it was before it.
  */
 
 #define SCHEMA_APPLICATION 0x45736372 /* "Escr", in the file's header */
@@ -26,8 +27,9 @@ enum error schema_create(struct tx *);
 enum error schema_check(struct tx *);
 
 /*
- * Brings a store of an older version to version `count` + 1. Takes the lock that says who serves it, if this process
- * doesn't have it: an older program must not go on while its tables change (ERR_BUSY).
+ * Brings a store of an older version to version `count` + 1. Takes the lock that says who serves
+ * it, if this process doesn't have it: an older program must not go on while its tables change
+ * (ERR_BUSY).
  */
 enum error schema_migrate(struct store *, struct tx *, const struct migration *, int count);
 

@@ -1,7 +1,7 @@
 -- The store of escrowfs: one SQLite database, escrow.db, in the store's directory.
 --
--- What a new store is made with. An older one is brought here step by step (schema.c). The
--- header's application_id says that the file is ours, its user_version which of these schemas it has.
+-- What a new store is made with. An older one is brought here step by step (schema.c). The file's
+-- header says by its application_id that it is ours, by its user_version which schema it has.
 --
 -- Times are nanoseconds since 1970 UTC; 0 is never. Words are kept as the numbers of an enum of
 -- include/store.h or include/facts.h: those numbers never change. Yes and no are 1 and 0.
@@ -15,10 +15,10 @@ CREATE TABLE store (
 	made_at INTEGER NOT NULL
 ) STRICT;
 
--- What every change moves on, in one row, so that to ask for it costs the same whatever the store's size.
+-- What every change moves on, in one row: to ask for it costs the same in a store of any size.
 CREATE TABLE head (
 	one INTEGER PRIMARY KEY CHECK (one = 1),
-	change INTEGER NOT NULL, -- the newest number in device.change
+	change INTEGER NOT NULL, -- grows by one with each device that is written
 	trail_seq INTEGER NOT NULL, -- the last line of the trail; 0 before the first
 	trail_at INTEGER NOT NULL, -- when it was added
 	trail_size INTEGER NOT NULL, -- bytes of all lines
@@ -26,15 +26,15 @@ CREATE TABLE head (
 ) STRICT;
 
 CREATE TABLE device (
-	-- The DeviceId of security.json. The tree's inode numbers are made of it, so it is never used
-	-- again; numbers under 256 are left to the tree's own directories and files (see the seed below).
+	-- The DeviceId of security.json. The tree's inode numbers are made of it, so it is never
+	-- used again; numbers under 256 are the tree's own (see the seed below).
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	udid TEXT NOT NULL COLLATE NOCASE -- as the device sends it
 		CHECK (length(udid) BETWEEN 1 AND 64 AND udid NOT GLOB '*[^A-Za-z0-9-]*'),
-	-- When it was taken away. The row stays, because its versions do; another device of this name
-	-- gets a row of its own.
+	-- When it was taken away. The row stays, because its versions do; another device of this
+	-- name gets a row of its own.
 	removed_at INTEGER NOT NULL DEFAULT 0,
-	change INTEGER NOT NULL, -- grows with every change of any device: what is over N is newer than N
+	change INTEGER NOT NULL, -- head.change as it was then
 	status INTEGER NOT NULL, -- enum status
 	user_enrolled INTEGER NOT NULL, -- known by its EnrollmentID
 	unenrolled INTEGER NOT NULL, -- it sent CheckOut, and nothing since
@@ -46,14 +46,14 @@ CREATE TABLE device (
 	retrieved_at INTEGER NOT NULL,
 	proven_at INTEGER NOT NULL,
 	escrowed_at INTEGER NOT NULL,
-	-- Sizes and times of its three files, so that stat and listings read this row and nothing else.
+	-- Sizes and times of its three files, so that stat(2) and listings read this row alone.
 	security_size INTEGER NOT NULL,
 	token_size INTEGER NOT NULL, -- 0: none is escrowed
 	security_at INTEGER NOT NULL,
 	status_at INTEGER NOT NULL,
 	token_at INTEGER NOT NULL,
-	-- The highest version number that this UDID ever had, here or in a removed row: a number names
-	-- one version for ever, also after a purge.
+	-- The highest version number that this UDID ever had, here or in a removed row: a number
+	-- names one version for ever, also after a purge.
 	last_version INTEGER NOT NULL
 ) STRICT;
 
@@ -102,8 +102,8 @@ CREATE TABLE fact (
 	PRIMARY KEY (device, fact)
 ) STRICT, WITHOUT ROWID;
 
--- Names under /search, each once, folded as they are looked up. The id is the cursor of listings and
--- never comes again.
+-- Names under /search, each once, folded as they are looked up. The id is the cursor of listings
+-- and never comes again.
 CREATE TABLE name (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	kind INTEGER NOT NULL, -- enum name_kind
@@ -145,7 +145,7 @@ CREATE TABLE version (
 -- A device has one token at a time.
 CREATE UNIQUE INDEX version_current ON version (device) WHERE ended_at = 0;
 
--- The seals: a table of their own, so that ending or confirming a version doesn't write its seal again.
+-- The seals, in a table of their own: to end or confirm a version doesn't write its seal again.
 CREATE TABLE sealed (
 	version INTEGER PRIMARY KEY REFERENCES version (id),
 	blob BLOB NOT NULL -- CMS AuthEnvelopedData, DER
@@ -153,7 +153,7 @@ CREATE TABLE sealed (
 
 -- Owners, modes and ACLs that somebody set. A node without a row has what its policy says.
 CREATE TABLE access (
-	node INTEGER PRIMARY KEY, -- the inode number: device.id * 4 + file for what belongs to a device
+	node INTEGER PRIMARY KEY, -- the inode number; a device's are device.id * 4 + 0 to 3
 	uid INTEGER NOT NULL,
 	gid INTEGER NOT NULL,
 	mode INTEGER NOT NULL, -- permission bits

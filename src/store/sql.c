@@ -180,8 +180,8 @@ static enum error fail_by_errno(const char *path, int number)
 }
 
 /*
- * What the system said when SQLite wrote to one of its files: the connection's own record leaves out
- * errors of COMMIT.
+ * What the system said when SQLite wrote to one of its files: the connection's own record leaves
+ * out errors of COMMIT.
  */
 static int write_errno(const struct tx *tx)
 {

@@ -14,7 +14,7 @@
  * The one way to run SQL: a statement of the table in statements.c, prepared once for each
  * connection, its values bound by type.
  *
- *	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_DEVICES, VALUES(INT(after), INT(limit)));
+ *	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_VERSION, VALUES(INT(id)));
  *	while (sql_next(&rows))
  *		... sql_int(&rows, 0), sql_text(&rows, 1) ...
  *	return rows.error;
@@ -96,7 +96,10 @@ enum statement {
 /* Their texts. */
 extern const char *const sql_statements[SQL_COUNT];
 
-/* What is bound to a statement's ?1, ?2 ... Memory stays the caller's, and alive until the statement ends. */
+/*
+ * What is bound to a statement's ?1, ?2 ... Memory stays the caller's, and alive until the
+ * statement ends.
+ */
 struct value {
 	enum { VALUE_INT, VALUE_TEXT, VALUE_BLOB } type;
 	int64_t number;
@@ -145,7 +148,10 @@ void sql_end(struct rows *);
 int64_t sql_int(const struct rows *, int column);
 bool sql_bool(const struct rows *, int column);
 uint32_t sql_u32(const struct rows *, int column); /* 0 when it doesn't fit */
-/* A number of an enum with `count` of them; else 0, and rows->error says that the store is damaged. */
+/*
+ * A number of an enum with `count` of them; else 0, and rows->error says that the store is
+ * damaged.
+ */
 int sql_enum(struct rows *, int column, int count);
 /* Copies a text with its NUL; cut when it doesn't fit. */
 void sql_text(const struct rows *, int column, char *out, size_t size);

@@ -1,6 +1,6 @@
 /*
- * Every statement of the store. The tables are explained in schema.sql. None of these goes through a
- * whole table but those that say so; tests/unit/test_store_plan.c asks the engine.
+ * Every statement of the store. The tables are explained in schema.sql. None of these goes
+ * through a whole table but those that say so; tests/unit/test_store_plan.c asks the engine.
  */
 #include "sql.h"
 

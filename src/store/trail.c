@@ -1,6 +1,7 @@
 /*
- * The audit trail: lines, and where each begins in the file that they make together. The trail's end is kept
- * apart from the lines: to add one costs the same whatever is there, and an end that was cut off by hand shows.
+ * The audit trail: lines, and where each begins in the file that they make together. The trail's
+ * end is kept apart from the lines: to add one costs the same whatever is there, and an end that
+ * was cut off by hand shows.
  */
 #include "inside.h"
 

@@ -1,6 +1,7 @@
 /*
- * Views: connections that read. A few are kept, made when they are first needed, so that a view costs
- * two statements. A snapshot has one, in a transaction that stays open: its views take turns.
+ * Views: connections that read. A few are kept, made when they are first needed, so that a view
+ * costs two statements. A snapshot has one, in a transaction that stays open: its views take
+ * turns.
  */
 #include "inside.h"
 

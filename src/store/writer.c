@@ -1,21 +1,23 @@
 /*
  * The committer: one thread that owns the connection that writes.
  *
- * To make a change durable the disk has to be waited for, and that wait is the same for one change as for
- * a hundred. So callers don't write: each puts a job in the queue and sleeps. The committer takes all
- * that has gathered, runs it in one transaction, commits once, and wakes everybody:
+ * To make a change durable the disk has to be waited for, and that wait is the same for one
+ * change as for a hundred. So callers don't write: each puts a job in the queue and sleeps. The
+ * committer takes all that has gathered, runs it in one transaction, commits once, and wakes
+ * everybody:
  *
  *	waiting    in the queue; belongs to the caller, who sleeps
  *	running    its apply runs, behind a savepoint that undoes it alone
  *	ran        with OK or an error of its own; not on disk
  *	done       committed, or all of it undone; the caller has the verdict
  *
- * While the disk works the next batch gathers. No caller holds anything meanwhile but its own job. A job
- * that the batch's other jobs could have deceived (it ran on what they wrote) doesn't get its verdict
- * before they are on disk: a batch that can't be committed has one verdict for all.
+ * While the disk works the next batch gathers. No caller holds anything meanwhile but its own
+ * job. A job that the batch's other jobs could have deceived (it ran on what they wrote) doesn't
+ * get its verdict before they are on disk: a batch that can't be committed has one verdict for
+ * all.
  *
- * `done` is a function, called by the committer's thread when the verdict is there. Today it wakes a
- * thread; it may as well answer a request.
+ * `done` is a function, called by the committer's thread when the verdict is there. Today it
+ * wakes a thread; it may as well answer a request.
  */
 #include "inside.h"
 
@@ -45,8 +47,9 @@ static void judge(struct job *job, enum error result)
 }
 
 /*
- * SQLite undoes a whole transaction by itself when it runs out of disk or memory in the middle. What
- * the job says of it may be something else: it is the one whose call failed, but it may have gone on.
+ * SQLite undoes a whole transaction by itself when it runs out of disk or memory in the middle.
+ * What the job says of it may be something else: it is the one whose call failed, but it may
+ * have gone on.
  */
 static enum error lost(const struct tx *tx, const struct job *job)
 {
@@ -75,8 +78,8 @@ static enum error run_behind_savepoint(struct tx *tx, struct job *job)
 }
 
 /*
- * Runs jobs from `first` on, up to one that breaks the transaction, and commits. Returns the first that
- * it didn't run.
+ * Runs jobs from `first` on, up to one that breaks the transaction, and commits. Returns the
+ * first that it didn't run.
  */
 static struct job *run(struct tx *tx, struct job *first)
 {

@@ -410,7 +410,10 @@ static bool goes_through_all(enum statement which)
 	       which == SQL_RECIPIENTS || which == SQL_DEVICE_COUNTS;
 }
 
-/* No statement but those reads a whole table or index, or sorts in a heap of its own more than a name's bearers. */
+/*
+ * No statement but those reads a whole table or index, or sorts in a heap of its own more than a
+ * name's bearers.
+ */
 static void no_scans(void **state)
 {
 	struct fixture *f = *state;
