@@ -78,7 +78,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		result = open_file(fs, &node, &actor, handle, info);
 	struct reply reply = {.kind = REPLY_OPEN};
 	if (result) {
-		handle_free(handle);
+		handle_drop(handle);
 		reply = reply_error(result);
 	} else {
 		handle_put(info, handle);
@@ -102,10 +102,12 @@ void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 	(void)number;
 	struct handle *handle = handle_of(info);
 	const struct file *file = handle->entry->file;
+	handle_hold(handle);
 	if (file->read)
 		file->read(handle, req, size, offset, info);
 	else
 		file_reply_text(req, handle->text.data, handle->text.len, size, offset);
+	handle_drop(handle);
 }
 
 /* ---- write ---- */
@@ -154,6 +156,6 @@ void op_fsync(fuse_req_t req, fuse_ino_t number, int data, struct fuse_file_info
 void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	(void)number;
-	handle_free(handle_of(info));
+	handle_drop(handle_of(info));
 	fuse_reply_err(req, 0);
 }

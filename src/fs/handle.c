@@ -8,6 +8,7 @@ enum error handle_new(struct fs *fs, const struct node *node, struct handle **ou
 	if (!handle)
 		return fail(ERR_MEMORY, "out of memory");
 	handle->fs = fs;
+	atomic_init(&handle->users, 1);
 	handle->entry = node->entry;
 	handle->device = node->device.id;
 	pthread_mutex_init(&handle->mutex, NULL);
@@ -22,10 +23,8 @@ enum error handle_new(struct fs *fs, const struct node *node, struct handle **ou
 	return OK;
 }
 
-void handle_free(struct handle *handle)
+static void handle_free(struct handle *handle)
 {
-	if (!handle)
-		return;
 	struct fs *fs = handle->fs;
 	pthread_mutex_lock(&fs->mutex);
 	if (handle->before)
@@ -41,6 +40,17 @@ void handle_free(struct handle *handle)
 	bytes_free(&handle->text);
 	pthread_mutex_destroy(&handle->mutex);
 	free(handle);
+}
+
+void handle_hold(struct handle *handle)
+{
+	atomic_fetch_add(&handle->users, 1);
+}
+
+void handle_drop(struct handle *handle)
+{
+	if (handle && atomic_fetch_sub(&handle->users, 1) == 1)
+		handle_free(handle);
 }
 
 void handle_free_all(struct fs *fs)

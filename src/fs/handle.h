@@ -10,6 +10,7 @@
  */
 struct handle {
 	struct fs *fs;
+	atomic_int users; /* the descriptor, and reads that are being answered */
 	struct handle *next, *before;
 	const struct entry *entry;
 	int64_t device;	       /* 0: none */
@@ -22,9 +23,18 @@ struct handle {
 	int64_t told;	       /* when it was last compared with what the kernel was told */
 };
 
-/* ERR_MEMORY. Freed with handle_free(), which ends its writer. */
+/* ERR_MEMORY. Given up with handle_drop(). */
 enum error handle_new(struct fs *, const struct node *, struct handle **);
-void handle_free(struct handle *);
+
+/*
+ * The last one to drop it ends its writer and frees it. A read answers out of the handle's memory,
+ * and its caller may have the answer, and close, before the answering call returns here: it holds
+ * the handle meanwhile.
+ */
+void handle_hold(struct handle *);
+void handle_drop(struct handle *);
+
+/* What is still open when the mount has ended. */
 void handle_free_all(struct fs *);
 
 struct handle *handle_of(const struct fuse_file_info *);

@@ -47,7 +47,7 @@ void reply_send(fuse_req_t req, struct reply *reply)
 	case REPLY_OPEN:
 		/* No release follows an open that its caller doesn't get. */
 		if (fuse_reply_open(req, &reply->file) == -ENOENT)
-			handle_free(handle_of(&reply->file));
+			handle_drop(handle_of(&reply->file));
 		break;
 	case REPLY_WRITTEN:
 		fuse_reply_write(req, reply->written);
