@@ -74,6 +74,13 @@ install: all
 	install -m 0644 src/cli/escrowfs.8 $(DESTDIR)$(PREFIX)/share/man/man8/escrowfs.8
 	ln -sf $(PREFIX)/sbin/escrowfs $(DESTDIR)$(HELPERS)/mount.fuse.escrowfs
 
+check:
+	@tests/run
+
+# How the tree is compiled, for tools that read it.
+flags:
+	@echo $(CPPFLAGS) -std=c17
+
 # Fuzz targets (clang's libFuzzer): build/fuzz/fuzz_message -max_total_time=60 tests/fuzz/corpus/message
 FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -90,5 +97,5 @@ clean:
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(UNIT:=.d) $(FUZZ:=.d)
-.PHONY: all unit deps run stop install fuzz fuzz-targets clean
+.PHONY: all unit deps run stop install check flags fuzz fuzz-targets clean
 .DELETE_ON_ERROR:
