@@ -28,7 +28,7 @@ static enum error check(const struct fs *fs, const struct node *node,
 			const struct fuse_file_info *info)
 {
 	const struct file *file = node->entry->file;
-	if (!writes(info))
+	if (!writes(info) && !(info->flags & O_TRUNC))
 		return OK;
 	if (fs->sealed)
 		return fail(ERR_READ_ONLY, "%s: a sealed mount is read-only", node->path);

@@ -47,7 +47,7 @@ struct node {
 
 /* By number: ERR_GONE when it is of a device that was taken away. */
 enum error node_find(struct fs *, fuse_ino_t, struct node *out);
-/* By name in a directory: ERR_NOT_FOUND, or ERR_INVALID's sort when `directory` is none. */
+/* By name in a directory: ERR_NOT_FOUND. */
 enum error node_child(struct fs *, const struct node *directory, const char *name,
 		      struct node *out);
 
