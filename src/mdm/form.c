@@ -13,7 +13,11 @@
 #define BOM "\xef\xbb\xbf"
 #define DECOYS_MAX 16
 
-/* White space that may follow a binary property list in one piece with it. */
+/*
+ * White space before a message, and behind a binary property list in one piece with it: these are
+ * looked at each time.
+ */
+#define LEAD_MAX ((size_t)4096)
 #define TAIL_MAX 64
 
 bool is_blank(uint8_t c)
@@ -45,6 +49,8 @@ static bool may_start(const uint8_t *text, size_t len, const char *with)
 size_t lead(const uint8_t *text, size_t len)
 {
 	size_t at = 0;
+	if (len > LEAD_MAX)
+		len = LEAD_MAX;
 	while (at < len && is_blank(text[at]))
 		at++;
 	if (starts(text + at, len - at, BOM))
@@ -155,16 +161,18 @@ size_t binary_end(const uint8_t *text, size_t len)
 
 size_t mdm_message_end(enum mdm_form form, const uint8_t *text, size_t len, size_t from)
 {
-	size_t before = lead(text, len), end;
+	size_t before = 0, end;
 	switch (form) {
 	case FORM_XML:
 		return xml_end(text, len, from);
 	case FORM_PEM:
 		return pem_end(text, len, from);
 	case FORM_BINARY:
+		before = lead(text, len);
 		end = binary_end(text + before, len - before);
 		return end ? before + end : 0;
 	case FORM_JSON:
+		before = lead(text, len);
 		end = json_scan(&(struct json_scan){0}, text + before, len - before);
 		return end ? before + end : 0;
 	default:

@@ -37,7 +37,7 @@ struct guarded {
 	size_t token_len;
 };
 
-/* ERR_INVALID says what is wrong and at which byte; ERR_MEMORY. The caller frees, also after an error. */
+/* ERR_INVALID says what is wrong and where; ERR_MEMORY. The caller frees, also after an error. */
 enum error guard_xml(const uint8_t *, size_t, struct guarded *out);
 void guarded_free(struct guarded *);
 

@@ -84,7 +84,7 @@ static enum error bad(const char *what)
 	return fail(ERR_INVALID, "the binary property list is not valid: %s", what);
 }
 
-/* How many bytes an object of this type and count has behind its head; SIZE_MAX: none has. */
+/* How many bytes an object of this type and count has behind its head; UINT64_MAX: none has. */
 static uint64_t contents(const struct walk *walk, const struct object *object)
 {
 	switch (object->type) {
@@ -122,6 +122,7 @@ static bool has_count(enum type type)
 static enum error read_object(const struct walk *walk, uint64_t number, struct object *out)
 {
 	const struct trailer *trailer = &walk->trailer;
+	*out = (struct object){0};
 	uint64_t at = big_endian(walk->file + trailer->table + number * trailer->offset_size,
 				 trailer->offset_size);
 	if (at < MAGIC_LEN || at >= trailer->table)
@@ -164,7 +165,7 @@ static bool has_nul(const struct walk *walk, const struct object *object)
 	return false;
 }
 
-/* Bytes that libplist takes for the contents of a leaf: UTF-16 becomes up to 4 bytes for each unit. */
+/* Bytes that libplist takes for a leaf's contents: for a unit of UTF-16 four, while it reads. */
 static uint64_t expanded(const struct object *object)
 {
 	return object->type == TYPE_UTF16 ? 2 * object->len : object->len;
@@ -235,11 +236,6 @@ static enum error weigh(struct walk *walk, uint64_t number, unsigned depth)
 	return OK;
 }
 
-static void weights_free(struct weight **weights)
-{
-	free(*weights);
-}
-
 enum error guard_binary(const uint8_t *file, size_t len)
 {
 	struct walk walk = {.file = file};
@@ -257,9 +253,10 @@ enum error guard_binary(const uint8_t *file, size_t len)
 	TRY(read_object(&walk, walk.trailer.top, &object));
 	if (object.type != TYPE_DICT)
 		return fail(ERR_INVALID, "a message is a dictionary, and this is something else");
-	SCOPED(weights_free) struct weight *weights = calloc(walk.trailer.objects, sizeof *weights);
-	if (!weights)
+	walk.weights = calloc(walk.trailer.objects, sizeof *walk.weights);
+	if (!walk.weights)
 		return fail(ERR_MEMORY, "out of memory");
-	walk.weights = weights;
-	return weigh(&walk, walk.trailer.top, 0);
+	enum error result = weigh(&walk, walk.trailer.top, 0);
+	free(walk.weights);
+	return result;
 }

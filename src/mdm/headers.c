@@ -1,6 +1,6 @@
 /*
- * Header lines before a message, as a web server in front of the MDM can pass them on. Only Identity
- * is read. A text that merely looks like header lines is not waited for without end.
+ * Header lines before a message, as a web server in front of the MDM can pass them on. Only
+ * Identity is read. A text that merely looks like header lines is not waited for without end.
  */
 #include "guard.h"
 

@@ -15,7 +15,7 @@ struct property_list {
 	struct guarded xml; /* when it isn't binary */
 };
 
-/* `form` is FORM_XML or FORM_BINARY. ERR_INVALID, ERR_TOO_BIG, ERR_MEMORY. Closed also after an error. */
+/* FORM_XML or FORM_BINARY. ERR_INVALID, ERR_TOO_BIG, ERR_MEMORY. Closed also after an error. */
 enum error property_open(enum mdm_form, const uint8_t *, size_t, struct property_list *);
 void property_close(struct property_list *); /* for SCOPED */
 

@@ -70,7 +70,7 @@ enum error mdm_read_base64(const uint8_t *text, size_t len, struct secret *token
 	len -= before;
 	if (len > MDM_MESSAGE_MAX)
 		return fail(ERR_TOO_BIG, "the message is over %d KiB", MDM_MESSAGE_MAX / 1024);
-	if (!len)
+	if (mdm_blank(text, len))
 		return fail(ERR_INVALID, "there is no token in what was written: to remove a token "
 					 "use 'truncate -s 0'");
 	TRY(refuse_recovery_key(text, len));

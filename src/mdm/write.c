@@ -1,5 +1,5 @@
 /*
- * Property lists and the line of base64 that go out. libplist writes them; its copies are wiped here
+ * Property lists and the line of base64 that go out. libplist's copies of a token are wiped here
  * as far as they can be reached, and by free() where they can't.
  */
 #include "mdm.h"
