@@ -1,0 +1,127 @@
+#!/usr/bin/env bats
+# What lies in examples/: the scripts, the sample messages, the rules and units, and `make run`.
+
+load helper
+
+MACOS_12=0E5C0A00-0005-4000-8000-000000000005
+MACOS_14=0E5C0A00-0007-4000-8000-000000000007
+
+prepare() {
+	mount_new
+	escrowfs import "$S" "$EXAMPLES/messages" >"$T/import.out"
+	export ESCROW=$M
+}
+
+example() { "$EXAMPLES/$@"; }
+
+@test "the sample messages end in the table of examples/README" {
+	run -0 grep -E '^  0E5C0A00' "$EXAMPLES/README"
+	assert_equal "${#lines[@]}" 12
+	local line udid word
+	for line in "${lines[@]}"; do
+		read -r udid word < <(awk '{ print $1, $4 }' <<<"$line")
+		[ -n "$word" ]
+		assert_equal "$udid $(status_of "$udid")" "$udid $word"
+	done
+}
+
+@test "escrow.sh: by serial number and by UDID, in any case of letters" {
+	echo "$TOKEN_1" | run -0 example escrow.sh C02EXAMPLE05
+	assert_equal "$(cat "$M/devices/$MACOS_12/token")" "$TOKEN_1"
+	run -0 example escrow.sh c02example05 <<<"$TOKEN_2"
+	assert_has "$output" escrowed
+	assert_equal "$(cat "$M/devices/$MACOS_12/token")" "$TOKEN_2"
+	run -0 example escrow.sh "${MACOS_12,,}" <<<"$TOKEN_1"
+	assert_equal "$(cat "$M/devices/$MACOS_12/token")" "$TOKEN_1"
+}
+
+@test "escrow.sh: what is refused exits 1, an unknown device 3, wrong usage 2" {
+	run -1 example escrow.sh C02EXAMPLE05 <<<'not base64!'
+	assert_equal "$(status_of "$MACOS_12")" not_escrowed
+	run -1 example escrow.sh C02EXAMPLE04 <<<"$TOKEN_1" # not eligible
+	assert_has "$output" refused
+	run -3 example escrow.sh NOBODY <<<"$TOKEN_1"
+	run -2 example escrow.sh <<<"$TOKEN_1"
+	run -2 example escrow.sh ../.. <<<"$TOKEN_1"
+}
+
+@test "escrow.sh passes a message on as it is" {
+	set_token "$TOKEN_2" "$MACOS_12" | example escrow.sh C02EXAMPLE05
+	assert_equal "$(cat "$M/devices/$MACOS_12/token")" "$TOKEN_2"
+}
+
+@test "retrieve.sh: prints the token; 4 when there is none, 3 an unknown device, 2 wrong usage" {
+	run -0 example retrieve.sh C02EXAMPLE07
+	assert_equal "$output" "$(cat "$M/devices/$MACOS_14/token")"
+	run -0 example retrieve.sh "$MACOS_14"
+	assert_equal "$(printf %s "$output" | wc -l)" 0
+	local before
+	before=$(lines)
+	run -4 example retrieve.sh C02EXAMPLE05
+	assert_equal "$(lines)" "$before"
+	run -3 example retrieve.sh NOBODY
+	run -2 example retrieve.sh
+	run -2 example retrieve.sh a/b
+}
+
+@test "retrieve.sh: 1 when the kernel says no" {
+	chmod 0755 "$M/search" "$M/devices" "$M/policy/device"
+	chmod 0644 "$M/policy/security.json"
+	run -1 as 1234 env ESCROW="$M" "$EXAMPLES/retrieve.sh" "$MACOS_14"
+	assert_has "$output" 'Permission denied'
+}
+
+@test "report.sh: who has no token, oldest enrolment first, with the reason" {
+	run -1 example report.sh
+	assert_equal "$(cut -f2 <<<"$output" | sort | uniq -c | awk '{ print $2 $1 }' | tr '\n' ' ')" \
+		'not_eligible3 not_escrowed1 stale1 '
+	cut -f1 <<<"$output" | LC_ALL=C sort -c
+	assert_has "$(grep "$MACOS_12" <<<"$output")" "not_escrowed	C02EXAMPLE05	$MACOS_12	No token is escrowed"
+	# with nobody left it says nothing and exits 0
+	local udid
+	for udid in $(cut -f4 <<<"$output"); do
+		echo '{"UserApprovedEnrollment": true, "EnrolledViaDEP": true}' >"$M/devices/$udid/security.json"
+		echo "$TOKEN_1" >"$M/devices/$udid/token" || rmdir "$M/devices/$udid"
+	done
+	run -0 example report.sh
+	assert_equal "$output" ''
+	unmount
+	run -2 example report.sh
+}
+
+@test "the audit rule is one that auditctl takes" {
+	run -0 grep -vE '^(#|$)' "$EXAMPLES/escrowfs.rules"
+	local rule
+	for rule in "${lines[@]}"; do
+		[[ $rule =~ ^-a\ always,exit\  ]]
+		assert_has "$rule" ' -F exit=-EACCES '
+		assert_has "$rule" ' -F dir=/mnt/escrow '
+		assert_has "$rule" ',openat,'
+	done
+}
+
+@test "the unit starts the daemon as systemd would" {
+	local command
+	command=$(sed -n 's|^ExecStart=/usr/local/sbin/escrowfs ||p' "$EXAMPLES/escrowfs@.service" |
+		sed "s|/var/lib/escrowfs/%i|$S|; s|/mnt/%i|$M|")
+	assert_equal "$command" "mount -f $S $M"
+	grep -qx Type=notify "$EXAMPLES/escrowfs@.service"
+}
+
+@test "make run: a walk through an escrow, and make stop takes it away" {
+	mkdir "$T/bin"
+	ln -s "$ESCROWFS" "$T/bin/escrowfs"
+	export DEMO=$T/demo ESCROW=$T/escrow
+	run -0 "$EXAMPLES/demo.sh" start "$T/bin"
+	assert_has "$output" 'bootstrap_status:escrowed'
+	assert_has "$output" 'Operation not permitted'
+	assert_has "$output" 'Permission denied'
+	assert_has "$output" '<key>BootstrapToken</key>'
+	assert_has "$output" '"action":"retrieve"'
+	[ -e "$ESCROW/checkin" ]
+	# once more begins anew
+	run -0 "$EXAMPLES/demo.sh" start "$T/bin"
+	[ -e "$ESCROW/checkin" ]
+	run -0 "$EXAMPLES/demo.sh" stop "$T/bin"
+	[ ! -e "$ESCROW" ] && [ ! -e "$DEMO" ]
+}
