@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2013 # the suites use the variables; mount points here have no blanks
 # What the mounted suites share. Each test has a store and a mount of its own below $T, and both are gone
 # afterwards, also when it failed.
 #

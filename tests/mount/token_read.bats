@@ -1,4 +1,6 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2034 # each test is a subshell of its own, and meant to be
+# shellcheck disable=SC2086,SC2153,SC2012 # UDID is a plain word of helper.bash's; names here are plain too
 # Reading `token`: the retrieval, what it leaves on the trail, and what stands in its way.
 
 load helper
@@ -18,7 +20,8 @@ prepare() { mount_new && device; }
 }
 
 @test "with none escrowed it is there and empty" {
-	[ -e "$D/token" ] && [ ! -s "$D/token" ]
+	[ -e "$D/token" ]
+	[ ! -s "$D/token" ]
 	assert_equal "$(cat "$D/token")" ''
 	echo "$TOKEN_1" >"$D/token"
 	[ -s "$D/token" ]
