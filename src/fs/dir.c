@@ -168,15 +168,18 @@ void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *inf
 static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, bool plus)
 {
 	struct fs *fs = fs_of(req);
-	struct node directory = {0};
+	struct node directory;
 	struct listing listing = {.fs = fs,
 				  .req = req,
 				  .directory = &directory,
 				  .plus = plus,
 				  .size = size,
 				  .buffer = malloc(size)};
-	enum error result = listing.buffer ? node_find(fs, number, &directory)
-					   : fail(ERR_MEMORY, "out of memory");
+	if (!listing.buffer) {
+		fuse_reply_err(req, reply_errno(ERR_MEMORY));
+		return;
+	}
+	enum error result = node_find(fs, number, &directory);
 	if (!result)
 		result = list(&listing, offset);
 	if (result)

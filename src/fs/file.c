@@ -124,7 +124,7 @@ void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size,
 		handle->writer ? writer_write(handle->writer, &actor, bytes, size, (uint64_t)offset)
 			       : fail(ERR_FORBIDDEN, "not open for writing");
 	/* The memory is this worker's: session.c. */
-	secret_wipe((void *)(uintptr_t)bytes, size);
+	secret_wipe((void *)bytes, size);
 	if (result)
 		reply = reply_error(result);
 	changes_answer(handle->fs->changes, req, &reply);

@@ -55,12 +55,16 @@ void handle_drop(struct handle *handle)
 
 void handle_free_all(struct fs *fs)
 {
-	while (fs->handles)
-		handle_free(fs->handles);
+	struct handle *next;
+	for (struct handle *handle = fs->handles; handle; handle = next) {
+		next = handle->next;
+		handle_drop(handle);
+	}
 }
 
 struct handle *handle_of(const struct fuse_file_info *info)
 {
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): the number is how libfuse keeps a pointer */
 	return (struct handle *)(uintptr_t)info->fh;
 }
 

@@ -165,12 +165,11 @@ static void on_nudge(int signal_number)
 }
 
 static const struct {
-	int number;
 	void (*handler)(int);
-	int flags;
+	int number, flags;
 } signals[] = {
-	{SIGTERM, on_end, SA_RESTART}, {SIGINT, on_end, SA_RESTART}, {SIGHUP, on_end, SA_RESTART},
-	{SIGPIPE, SIG_IGN, 0},	       {SIGUSR1, on_nudge, 0},
+	{on_end, SIGTERM, SA_RESTART}, {on_end, SIGINT, SA_RESTART}, {on_end, SIGHUP, SA_RESTART},
+	{SIG_IGN, SIGPIPE, 0},	       {on_nudge, SIGUSR1, 0},
 };
 #define SIGNALS ((int)(sizeof signals / sizeof *signals))
 

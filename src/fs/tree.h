@@ -52,17 +52,17 @@ struct file;	/* file.h: what a regular file does */
 struct catalog; /* catalog.h: what a directory whose entries come from the store does */
 
 struct entry {
-	uint16_t node; /* the inode number; of a device's files the n above */
-	uint16_t parent;
+	uint32_t node; /* the inode number; of a device's files the n above */
+	uint32_t parent;
 	const char *name;
-	mode_t type; /* S_IFDIR or S_IFREG; S_IFLNK for entry_link */
-	mode_t mode; /* at first */
-	bool sealed; /* also there in sealed mounts */
-	bool fresh;  /* its attributes are asked for each time: they change by themselves, or must
-			hold at once */
-	uint16_t policy; /* the inode number of what its owner and mode start from; 0 */
 	const struct file *file;
 	const struct catalog *catalog;
+	mode_t type;	 /* S_IFDIR or S_IFREG; S_IFLNK for tree_link */
+	mode_t mode;	 /* at first */
+	uint32_t policy; /* the inode number of what its owner and mode start from; 0 */
+	bool sealed;	 /* also there in sealed mounts */
+	bool fresh; /* its attributes are asked for each time: they change by themselves, or must
+		       hold at once */
 };
 
 /* The entries of the table, for listings: by position, and how many. */
