@@ -86,6 +86,11 @@ char *cli_absolute(const char *path)
 
 /* ---- commands on a store ---- */
 
+const char cli_store_help[] = "\
+  --key URI               the private key, when it isn't where the store\n\
+                          remembers it\n\
+  --passphrase-file FILE  the key's passphrase is the first line of FILE\n";
+
 int cli_store_arguments(const struct command *command, int argc, char **argv, int rest_min,
 			int rest_max, struct store_arguments *out)
 {

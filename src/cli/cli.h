@@ -7,8 +7,9 @@
 #include <stdbool.h>
 
 /*
- * The command line. Each subcommand is a file with one struct command; main.c has the table of them.
- * Nothing is decided here: arguments become calls of the escrow, and what it says becomes words.
+ * The command line. Each subcommand is a file with one struct command; main.c has the table of
+ * them. Nothing is decided here: arguments become calls of the escrow, and what it says becomes
+ * words.
  */
 
 /* Exit statuses besides EXIT_SUCCESS and EXIT_FAILURE. */
@@ -38,8 +39,8 @@ int cli_usage(const struct command *, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * Says what getopt_long(3) stopped at: `result` is '?' (an unknown option) or ':' (one without its
- * value). Call it before anything else looks at the arguments.
+ * Says what getopt_long(3) stopped at: `result` is '?' (an unknown option) or ':' (one without
+ * its value). Call it before anything else looks at the arguments.
  */
 int cli_bad_option(const struct command *, char **argv, int result);
 
@@ -49,7 +50,10 @@ int cli_failed(void);
 /* Who runs this process, for the trail. */
 void cli_actor(struct actor *out);
 
-/* An absolute path, as far as there is one to find: a daemon leaves this directory. Freed by the caller. */
+/*
+ * An absolute path, as far as there is one to find: a daemon leaves this directory. Freed by
+ * the caller.
+ */
 char *cli_absolute(const char *path);
 
 /* ---- for the commands that work on a store ---- */
@@ -61,16 +65,14 @@ struct store_arguments {
 };
 
 /*
- * Takes STORE, --key URI and --passphrase-file FILE. Returns -1 to go on, or the exit status: help was
- * asked for, or the arguments are wrong. `rest`: how many arguments may follow STORE.
+ * Takes STORE, --key URI and --passphrase-file FILE. Returns -1 to go on, or the exit status:
+ * help was asked for, or the arguments are wrong. `rest`: how many arguments may follow STORE.
  */
 int cli_store_arguments(const struct command *, int argc, char **argv, int rest_min, int rest_max,
 			struct store_arguments *out);
 
 /* What --help says of these options. */
-#define CLI_STORE_HELP                                                                             \
-	"  --key URI               the private key, when it isn't where the store remembers it\n"  \
-	"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n"
+extern const char cli_store_help[];
 
 /* Prepares secure memory and opens the store beside a mount, or without one. */
 enum error cli_open(const struct store_arguments *, struct escrow **);

@@ -1,6 +1,6 @@
 /*
- * escrowfs import: messages out of files, directories and pipes, each as /checkin would take it. What is
- * refused is named, and the rest goes on.
+ * escrowfs import: messages out of files, directories and pipes, each as /checkin would take
+ * it. What is refused is named, and the rest goes on.
  */
 #include "cli.h"
 #include "messages.h"
@@ -164,7 +164,10 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
-/* Links inside a directory aren't followed: they may lead anywhere. Hidden files are no messages. */
+/*
+ * Links inside a directory aren't followed: they may lead anywhere. Hidden files are no
+ * messages.
+ */
 static enum error import_entry(struct import *import, FTS *walk, FTSENT *entry)
 {
 	bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
@@ -265,9 +268,7 @@ static int run(int argc, char **argv)
 const struct command cli_import = {
 	.name = "import",
 	.arguments = "STORE SOURCE...",
-	.summary = "takes in messages: files, directories, - for a stream",
-	.help = "  SOURCE is a file of messages (property lists behind each other, webhook JSON a\n"
-		"  line each), a directory of such files, or - for standard "
-		"input.\n\n" CLI_STORE_HELP,
+	.summary = "takes in messages: files, directories of them, or - for a stream",
+	.help = cli_store_help,
 	.run = run,
 };

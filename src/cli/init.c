@@ -50,25 +50,23 @@ static int parse(int argc, char **argv, const char **recipients, struct escrow_b
 	return -1;
 }
 
+/* The words stand here by themselves: a terminal is 80 columns wide, and code is indented. */
+static const char daily_key[] = "\
+      the daily key. It opens a token each time that one is retrieved, so it\n\
+      stays on this machine; keep it out of the store's backups.\n\n";
+static const char named_key[] = "\
+      the daily key, as you named it. The store remembers it.\n\n";
+static const char recovery_key[] = "\
+      the recovery key. MOVE IT OFF THIS MACHINE NOW, to a place that doesn't\n\
+      burn with it: it opens every token on the day when the daily key is\n\
+      lost, and in a thief's hands any day.\n\n";
+
 static void print_keys(const struct escrow_birth *birth, const struct escrow_born *born)
 {
-	if (*born->key_path)
-		printf("  %s\n"
-		       "      the daily key. It opens a token each time that one is retrieved, so "
-		       "it\n"
-		       "      stays on this machine; keep it out of the store's backups.\n\n",
-		       born->key_path);
-	else
-		printf("  %s\n"
-		       "      the daily key, as you named it. The store remembers it.\n\n",
-		       birth->key_uri);
+	const char *key = *born->key_path ? born->key_path : birth->key_uri;
+	printf("  %s\n%s", key, *born->key_path ? daily_key : named_key);
 	if (*born->recovery_path)
-		printf("  %s\n"
-		       "      the recovery key. MOVE IT OFF THIS MACHINE NOW, to a place that "
-		       "doesn't\n"
-		       "      burn with it: it opens every token on the day when the daily key is\n"
-		       "      lost, and in a thief's hands any day.\n\n",
-		       born->recovery_path);
+		printf("  %s\n%s", born->recovery_path, recovery_key);
 	if (birth->passphrase_file && (*born->key_path || *born->recovery_path))
 		printf("  The keys are encrypted under the passphrase in %s:\n"
 		       "  without it they open nothing. Keep it with the recovery key, too.\n\n",
@@ -118,18 +116,19 @@ static int run(int argc, char **argv)
 	return status;
 }
 
+static const char help[] = "\
+  --key URI               use an existing private key (a file, or the URI of a\n\
+                          token or a TPM) instead of making STORE.key.pem; the\n\
+                          store remembers it\n\
+  --recipient CERT        seal to this certificate too; may be given many times\n\
+  --no-recovery           make no STORE.recovery.pem\n\
+  --passphrase-file FILE  encrypt the keys; the passphrase is FILE's first line\n";
+
 const struct command cli_init = {
 	.name = "init",
-	.arguments = "STORE [--key URI ...]",
+	.arguments =
+		"STORE [--key URI] [--recipient CERT] [--no-recovery] [--passphrase-file FILE]",
 	.summary = "makes a store, with its daily and its recovery key",
-	.help = "  --key URI               use an existing private key (a file, a PKCS #11 or TPM "
-		"URI)\n"
-		"                          instead of making STORE.key.pem; the store remembers "
-		"it\n"
-		"  --recipient CERT        seal to this certificate as well; may be given many "
-		"times\n"
-		"  --no-recovery           make no STORE.recovery.pem\n"
-		"  --passphrase-file FILE  encrypt the keys; the passphrase is the first line of "
-		"FILE\n",
+	.help = help,
 	.run = run,
 };

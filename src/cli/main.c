@@ -9,21 +9,22 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&cli_init, &cli_mount, &cli_import, &cli_verify, &cli_status,
+	&cli_init, &cli_mount, &cli_import, &cli_verify, &cli_status, NULL,
 };
-#define COMMANDS (sizeof commands / sizeof *commands)
 
 static void print_commands(FILE *out)
 {
 	fputs("escrowfs keeps the Bootstrap Tokens of Macs and shows them as files.\n\n", out);
-	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(out, "  escrowfs %-6s %-30s %s\n", commands[i]->name,
-			commands[i]->arguments, commands[i]->summary);
+	for (const struct command *const *at = commands; *at; at++)
+		fprintf(out, "  escrowfs %s %s\n             %s\n", (*at)->name, (*at)->arguments,
+			(*at)->summary);
 	fputs("\n`escrowfs SUBCOMMAND --help` lists its options; escrowfs(8) tells the rest.\n",
 	      out);
 }
 
-/* A descriptor 0, 1 or 2 that the caller closed would become a file of ours, and be written to. */
+/*
+ * A descriptor 0, 1 or 2 that the caller closed would become a file of ours, and be written to.
+ */
 static void open_standard(void)
 {
 	int fd;
@@ -43,9 +44,9 @@ static bool names_directory(const char *word)
 
 static const struct command *find(const char *word)
 {
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i]->name, word) == 0)
-			return commands[i];
+	for (const struct command *const *at = commands; *at; at++)
+		if (strcmp((*at)->name, word) == 0)
+			return *at;
 	return NULL;
 }
 

@@ -8,7 +8,10 @@
 
 #define ROOM MDM_MESSAGE_MAX
 
-/* Broken messages in a row, after which a source is given up: each costs a look at all that is gathered. */
+/*
+ * Broken messages in a row, after which a source is given up: each costs a look at all that is
+ * gathered.
+ */
 #define CUTS_MAX 100
 
 enum error messages_new(int fd, const volatile sig_atomic_t *stop, struct messages *out)
@@ -51,8 +54,8 @@ static enum error gather(struct messages *messages)
 }
 
 /*
- * Where the next message seems to start, behind text that has no end: one broken line of a log isn't to take
- * the lines behind it along. 0: nowhere.
+ * Where the next message seems to start, behind text that has no end: one broken line of a log
+ * isn't to take the lines behind it along. 0: nowhere.
  */
 static size_t next_start(struct messages *messages, const uint8_t *text, size_t len)
 {

@@ -1,6 +1,6 @@
 /*
- * escrowfs mount, under each of the names that mounting has: the subcommand; what mount.fuse3(8) runs
- * (escrowfs STORE DIR -o ...); and mount(8)'s helper, mount.fuse.escrowfs.
+ * escrowfs mount, under each of the names that mounting has: the subcommand; what
+ * mount.fuse3(8) runs (escrowfs STORE DIR -o ...); and mount(8)'s helper, mount.fuse.escrowfs.
  */
 #include "background.h"
 #include "cli.h"
@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 /*
- * Secure memory. Root may lock what it likes; the usual limit of others is 8 MiB in all. A check-in may
- * take a megabyte, and two hundred devices may check in at once.
+ * Secure memory. Root may lock what it likes; the usual limit of others is 8 MiB in all. A
+ * check-in may take a megabyte, and two hundred devices may check in at once.
  */
 #define HEAP (getuid() == 0 ? 16U * 1024 * 1024 : 4U * 1024 * 1024)
 
@@ -106,7 +106,10 @@ static int parse(int argc, char **argv, struct mounting *mounting)
 			cli_failed();
 			return EXIT_USAGE;
 		}
-	/* `escrowfs STORE DIR` and `mount.fuse.escrowfs STORE DIR` alike: argv[0] is no argument. */
+	/*
+	 * `escrowfs STORE DIR` and `mount.fuse.escrowfs STORE DIR` alike: argv[0] is no
+	 * argument.
+	 */
 	if (argc - optind < 2)
 		return cli_usage(&cli_mount, "%s is missing", argc == optind ? "STORE" : "DIR");
 	if (argc - optind > 2)
@@ -148,8 +151,9 @@ static enum error open_escrow(const struct mounting *mounting, struct escrow **o
 }
 
 /*
- * Root's mount is for others too: they are let in by owners, modes and ACLs, as on any filesystem.
- * Another user's is for that user, unless allow_other is asked for (and fuse.conf has it).
+ * Root's mount is for others too: they are let in by owners, modes and ACLs, as on any
+ * filesystem. Another user's is for that user, unless allow_other is asked for (and fuse.conf
+ * has it).
  */
 static bool others_enter(const struct mounting *mounting)
 {
@@ -203,20 +207,22 @@ static int run(int argc, char **argv)
 	return serve_to_the_end(&mounting);
 }
 
+static const char help[] = "\
+  -o key=URI               the private key, when it isn't where the store\n\
+                           remembers it\n\
+  -o passphrase-file=FILE  the key's passphrase is the first line of FILE\n\
+  -o sealed                read-only, each token as it is sealed: for backups;\n\
+                           needs no key\n\
+  -o ro                    read-only\n\
+  -o threads=N             1 to 64 workers; 2 unless said otherwise\n\
+  -o allow_other           other users may enter; root's mounts have it anyway\n\
+  -f                       stay in the foreground and log to standard error\n\
+  --debug                  -f, and every request\n";
+
 const struct command cli_mount = {
 	.name = "mount",
 	.arguments = "STORE DIR [-o OPTIONS] [-f]",
 	.summary = "shows a store's tokens as files in DIR",
-	.help = "  -o key=URI               the private key, when it isn't where the store "
-		"remembers it\n"
-		"  -o passphrase-file=FILE  the key's passphrase is the first line of FILE\n"
-		"  -o sealed                read-only, each token as it is sealed: for backups; "
-		"needs no key\n"
-		"  -o ro                    read-only\n"
-		"  -o threads=N             1 to 64 workers; 2 unless said otherwise\n"
-		"  -o allow_other           other users may enter; root's mounts have it by "
-		"themselves\n"
-		"  -f                       stay in the foreground and log to standard error\n"
-		"  --debug                  -f, and every request\n",
+	.help = help,
 	.run = run,
 };

@@ -92,64 +92,31 @@ static const struct {
 };
 
 /*
- * Read over. The first row always holds, whatever dev, suid and exec say: mount.fuse3(8) adds them by
- * itself. The others are mount(8)'s, fstab's and systemd's; a '*' stands for any ending.
+ * Read over. The first line always holds, whatever dev, suid and exec say: mount.fuse3(8) adds
+ * them by itself. The others are mount(8)'s, fstab's and systemd's; a '*' stands for any
+ * ending.
  */
-static const char *const ignored[] = {
-	"nodev",
-	"nosuid",
-	"noexec",
-	"dev",
-	"suid",
-	"exec",
-	"default_permissions",
-	"defaults",
-	"auto",
-	"noauto",
-	"user",
-	"nouser",
-	"users",
-	"owner",
-	"group",
-	"nofail",
-	"_netdev",
-	"async",
-	"sync",
-	"dirsync",
-	"atime",
-	"noatime",
-	"relatime",
-	"norelatime",
-	"strictatime",
-	"nodiratime",
-	"diratime",
-	"nostrictatime",
-	"lazytime",
-	"nolazytime",
-	"mand",
-	"nomand",
-	"silent",
-	"loud",
-	"iversion",
-	"noiversion",
-	"user=*",
-	"comment=*",
-	"x-*",
-	"X-*",
-	"context=*",
-};
+static const char ignored[] =
+	" nodev nosuid noexec dev suid exec default_permissions"
+	" defaults auto noauto user user=* nouser users owner group nofail comment=* x-* X-*"
+	" _netdev async sync dirsync silent loud mand nomand iversion noiversion context=*"
+	" atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime"
+	" lazytime nolazytime ";
+
+/* Is `option` the word at `word`, which ends at a space? */
+static bool fits(const char *option, const char *word)
+{
+	while (*word != '*' && *word != ' ' && *option == *word)
+		option++, word++;
+	return *word == '*' || (*word == ' ' && !*option);
+}
 
 static bool is_ignored(const char *option)
 {
-	if (!*option)
-		return true;
-	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
-		size_t len = strlen(ignored[i]);
-		if (ignored[i][len - 1] == '*' ? strncmp(option, ignored[i], len - 1) == 0
-					       : strcmp(option, ignored[i]) == 0)
+	for (const char *space = ignored; space[1]; space = strchr(space + 1, ' '))
+		if (fits(option, space + 1))
 			return true;
-	}
-	return false;
+	return !*option;
 }
 
 static enum error take(const char *option, bool sloppy, struct mount_options *options)
@@ -169,7 +136,10 @@ static enum error take(const char *option, bool sloppy, struct mount_options *op
 		    "there is no mount option `%s`; `escrowfs mount --help` lists them", option);
 }
 
-/* Ends the first option at its comma, without its quotes and backslashes; returns what follows, or NULL. */
+/*
+ * Ends the first option at its comma, without its quotes and backslashes; returns what follows,
+ * or NULL.
+ */
 static char *cut(char *option)
 {
 	bool quoted = false;

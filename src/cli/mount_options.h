@@ -15,9 +15,9 @@ struct mount_options {
 
 /*
  * Takes one -o argument apart, in place: options and commas between them; a backslash or double
- * quotes keep a comma in a value. Those that mount(8), fstab and systemd put there for others, and
- * those that always hold (nodev ...), are read over. With `sloppy` unknown ones too. ERR_INVALID
- * names the option.
+ * quotes keep a comma in a value. Those that mount(8), fstab and systemd put there for others,
+ * and those that always hold (nodev ...), are read over. With `sloppy` unknown ones too.
+ * ERR_INVALID names the option.
  */
 enum error mount_options_read(char *text, bool sloppy, struct mount_options *);
 

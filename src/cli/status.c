@@ -81,7 +81,7 @@ static enum error print(struct escrow *escrow, const char *store)
 	return OK;
 }
 
-static enum error status(const struct store_arguments *arguments)
+static enum error show(const struct store_arguments *arguments)
 {
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	TRY(cli_open(arguments, &escrow));
@@ -97,13 +97,13 @@ static int run(int argc, char **argv)
 	int exit_status = cli_store_arguments(&cli_status, argc, argv, 0, 0, &arguments);
 	if (exit_status >= 0)
 		return exit_status;
-	return status(&arguments) ? cli_failed() : EXIT_SUCCESS;
+	return show(&arguments) ? cli_failed() : EXIT_SUCCESS;
 }
 
 const struct command cli_status = {
 	.name = "status",
 	.arguments = "STORE",
 	.summary = "shows devices by status, recipients, the trail's checkpoint",
-	.help = CLI_STORE_HELP,
+	.help = cli_store_help,
 	.run = run,
 };

@@ -56,6 +56,6 @@ const struct command cli_verify = {
 	.name = "verify",
 	.arguments = "STORE",
 	.summary = "checks the trail's chain, every seal and the database",
-	.help = CLI_STORE_HELP,
+	.help = cli_store_help,
 	.run = run,
 };
