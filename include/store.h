@@ -106,7 +106,7 @@ void store_view_scoped(struct tx **); /* for SCOPED */
  * see the change.
  */
 typedef enum error store_apply(struct tx *, void *context);
-enum error store_change(struct store *, store_apply *, void *context);
+enum error store_change(struct store *, store_apply *apply, void *context);
 
 /*
  * A number that grows with every committed change that touches a device (by this process or

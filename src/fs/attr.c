@@ -171,8 +171,8 @@ static enum error set_access(struct fs *fs, const struct node *node, const struc
 	struct access_node access = node_access(node);
 	if (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		TRY(escrow_chown(fs->escrow, actor, &access,
-				 to_set & FUSE_SET_ATTR_UID ? attr->st_uid : UINT32_MAX,
-				 to_set & FUSE_SET_ATTR_GID ? attr->st_gid : UINT32_MAX));
+				 (to_set & FUSE_SET_ATTR_UID) ? attr->st_uid : UINT32_MAX,
+				 (to_set & FUSE_SET_ATTR_GID) ? attr->st_gid : UINT32_MAX));
 	if (to_set & FUSE_SET_ATTR_MODE)
 		TRY(escrow_chmod(fs->escrow, actor, &access, attr->st_mode & 07777));
 	changes_access(fs->changes, node);

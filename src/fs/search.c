@@ -182,11 +182,11 @@ static enum error find_name(struct fs *fs, const struct node *directory, const c
 {
 	struct device device;
 	enum name_kind kind = name_kind(directory);
-	char digits[FACT_TEXT];
 	if (strlen(name) >= FACT_TEXT)
 		return not_here(directory, name);
 	enum error found = escrow_search(fs->escrow, kind, name, &device);
 	if (found == ERR_NOT_FOUND && kind == NAME_IMEI) {
+		char digits[FACT_TEXT];
 		digits_of(name, digits, sizeof digits);
 		found = escrow_search(fs->escrow, kind, digits, &device);
 	}

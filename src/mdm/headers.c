@@ -94,8 +94,8 @@ static enum error read_identity(const struct header *header, char out[static 65]
 	for (size_t i = 0; i < header->value_len; i++)
 		if (header->value[i] != ':' && n++ < sizeof hex - 1)
 			hex[n - 1] = header->value[i];
-	uint8_t digest[32];
 	if (n == sizeof hex - 1) {
+		uint8_t digest[32];
 		hex[n] = 0;
 		if (hex_read(hex, sizeof digest, digest)) {
 			hex_write(digest, sizeof digest, out);

@@ -11,7 +11,7 @@ load helper
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 	set_token "$TOKEN_2" >"$D/token"
 	assert_equal "$(cat "$D/token")" "$TOKEN_2"
-	run -1 bash -c "echo nonsense >'$D/token'"
+	run -1 bash -c "echo 'no base64!' >'$D/token'"
 	echo '{"OSVersion": "14.1"}' >"$D/security.json"
 	assert_equal "$(json_of '["Escrow"]["OSVersion"]')" 14.1
 	truncate -s 0 "$D/token"
