@@ -42,6 +42,7 @@ struct escrow_options {
 		*holder; /* ESCROW_SERVE: where, for others' messages: "mounted on /mnt/escrow" */
 	const char *key_uri; /* NULL: the one that the store remembers; missing is then a warning */
 	const char *passphrase_file; /* NULL: none */
+	bool no_key;		     /* opens no seal, and looks for no key */
 	uint32_t uid, gid;	     /* the owner of the mount */
 };
 
@@ -242,7 +243,8 @@ struct escrow_status {
 	uint64_t devices[STATUS_COUNT];
 	struct trail_end trail;
 	struct store_space space;
-	char served_by[256]; /* "" when nobody serves it */
+	char served_by[256];	     /* "" when nobody serves it */
+	char key_uri[STORE_URI_MAX]; /* where the private key is, or should be */
 	int recipients;
 };
 enum error escrow_status(struct escrow *, struct escrow_status *out);

@@ -136,6 +136,7 @@ enum error cli_open(const struct store_arguments *arguments, struct escrow **out
 						    .mode = ESCROW_SHARE,
 						    .key_uri = arguments->key_uri,
 						    .passphrase_file = arguments->passphrase_file,
+						    .no_key = arguments->no_key,
 						    .uid = getuid(),
 						    .gid = getgid()},
 			   out);

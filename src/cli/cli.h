@@ -60,6 +60,7 @@ char *cli_absolute(const char *path);
 
 struct store_arguments {
 	const char *store, *key_uri, *passphrase_file;
+	bool no_key; /* the command opens no seal, and needs none of these two */
 	char **rest; /* what follows STORE */
 	int rest_count;
 };

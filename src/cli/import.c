@@ -259,6 +259,7 @@ static int run(int argc, char **argv)
 		return status;
 	struct import import = {.terminal = isatty(STDERR_FILENO) == 1};
 	cli_actor(&import.actor);
+	arguments.no_key = true;
 	if (import_all(&arguments, &import))
 		return cli_failed();
 	return stop || import.unread || import.results[IMPORT_REFUSED] ? EXIT_FAILURE

@@ -74,8 +74,8 @@ static enum error print(struct escrow *escrow, const char *store)
 	printf(" free on its disk)\n");
 	printf("served by   %s\n", *status.served_by ? status.served_by : "nobody");
 	print_devices(status.devices);
-	printf("key         %s\n", escrow_has_key(escrow) ? "found; it is one of the recipients'"
-							  : "none here: tokens can't be retrieved");
+	printf("key         %s%s\n", status.key_uri,
+	       escrow_has_key(escrow) ? "" : ": not found here, so tokens can't be retrieved");
 	TRY(print_recipients(escrow, status.recipients));
 	print_checkpoint(&status.trail);
 	return OK;

@@ -36,13 +36,16 @@ static enum error load_recipients(struct escrow *escrow)
 static enum error load_key(struct escrow *escrow, const struct escrow_options *options,
 			   const struct store_birth *birth)
 {
-	char uri[STORE_URI_MAX + 16];
-	escrow_default_key(options->store, "key", uri, sizeof uri);
-	if (*birth->key_uri)
-		snprintf(uri, sizeof uri, "%s", birth->key_uri);
+	char *uri = escrow->key_uri;
 	const char *named = options->key_uri;
-	enum error result = seal_key_load(named ? named : uri, options->passphrase_file,
-					  options->store, &escrow->key);
+	if (named || *birth->key_uri)
+		snprintf(uri, sizeof escrow->key_uri, "%s", named ? named : birth->key_uri);
+	else
+		escrow_default_key(options->store, "key", uri, sizeof escrow->key_uri);
+	if (options->no_key)
+		return OK;
+	enum error result =
+		seal_key_load(uri, options->passphrase_file, options->store, &escrow->key);
 	if (result == ERR_NOT_FOUND && !named && escrow->mode == ESCROW_SERVE) {
 		log_say(LOG_LEVEL_WARNING,
 			"%s: %s. Without its private key tokens can be escrowed but not retrieved "
@@ -61,7 +64,7 @@ static enum error load_key(struct escrow *escrow, const struct escrow_options *o
 		return fail(ERR_INVALID,
 			    "%s: this private key is none of the recipients of store %s; "
 			    "`escrowfs status %s` lists them",
-			    named ? named : uri, options->store, options->store);
+			    uri, options->store, options->store);
 	return OK;
 }
 

@@ -22,8 +22,9 @@ struct escrow {
 	enum escrow_mode mode;
 	uint8_t mac_key[STORE_KEY];
 	struct recipients *recipients;
-	struct seal_key *key; /* NULL: a mount without a key */
-	uint32_t uid, gid;    /* the owner of the mount */
+	struct seal_key *key;	     /* NULL: a mount without a key */
+	char key_uri[STORE_URI_MAX]; /* where it is, or should be */
+	uint32_t uid, gid;	     /* the owner of the mount */
 	struct refusals *refusals;
 	atomic_uint_fast64_t counted[ACTION_COUNT]; /* events since the start, for /metrics */
 };

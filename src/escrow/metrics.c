@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SECOND 1000000000
 
@@ -101,6 +102,7 @@ enum error escrow_status(struct escrow *escrow, struct escrow_status *out)
 	TRY(store_view(escrow->store, &tx));
 	TRY(store_device_counts(tx, out->devices));
 	TRY(store_trail_end(tx, &out->trail));
+	memcpy(out->key_uri, escrow->key_uri, sizeof out->key_uri);
 	if (!store_served_by(escrow->path, out->served_by, sizeof out->served_by))
 		out->served_by[0] = 0;
 	if (escrow->recipients)
