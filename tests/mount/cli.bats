@@ -1,0 +1,201 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012 # tests are subshells; UDID is a plain word
+# The command line: init, import, verify, status; what each refuses, and in which words.
+
+load helper
+
+@test "init makes a store, a daily and a recovery key, and says what to keep where" {
+	run -0 escrowfs init "$S"
+	assert_has "$output" "$S.key.pem"
+	assert_has "$output" "$S.recovery.pem"
+	assert_has "$output" 'OFF THIS MACHINE'
+	assert_equal "$(stat -c %a "$S" "$S.key.pem" "$S.recovery.pem" | tr '\n' ' ')" '700 600 600 '
+	for key in key recovery; do
+		openssl pkey -in "$S.$key.pem" -noout
+		openssl x509 -in "$S.$key.pem" -noout -checkend 86400
+	done
+	assert_has "$(openssl pkey -in "$S.key.pem" -noout -text)" prime256v1
+	assert_has "$(openssl pkey -in "$S.recovery.pem" -noout -text)" '3072 bit'
+}
+
+@test "init overwrites nothing, and leaves nothing when it fails" {
+	escrowfs init "$S"
+	find "$S"* -type f -exec md5sum {} + | sort >"$T/before"
+	run -1 escrowfs init "$S"
+	find "$S"* -type f -exec md5sum {} + | sort | diff "$T/before" -
+	touch "$T/other.recovery.pem"
+	run -1 escrowfs init "$T/other"
+	assert_has "$output" "$T/other.recovery.pem"
+	[ ! -e "$T/other" ]
+	[ ! -e "$T/other.key.pem" ]
+	mkdir "$T/full"
+	touch "$T/full/file"
+	run -1 escrowfs init "$T/full"
+	[ -e "$T/full/file" ]
+	run -1 escrowfs init "$T/new" --recipient "$T/nothing.pem"
+	assert_has "$output" "$T/nothing.pem"
+	[ ! -e "$T/new" ]
+}
+
+@test "init with an existing key, one more recipient, no recovery key" {
+	openssl ecparam -name prime256v1 -genkey -noout -out "$T/mine.pem"
+	chmod 600 "$T/mine.pem"
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/offline.key" -out "$T/offline.crt" -subj /CN=offline -days 30 2>/dev/null
+	escrowfs init "$S" --key "$T/mine.pem" --recipient "$T/offline.crt" --no-recovery
+	[ ! -e "$S.key.pem" ]
+	[ ! -e "$S.recovery.pem" ]
+	mount_again
+	device
+	echo "$TOKEN_1" >"$D/token"
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+	mkdir "$T/sealed"
+	escrowfs mount "$S" "$T/sealed" -o sealed
+	run -0 openssl cms -decrypt -inform PEM -inkey "$T/offline.key" -in "$T/sealed/devices/$UDID/token"
+	assert_has "$output" "$UDID"
+}
+
+@test "a key inside the store is refused, a world-readable one, one that isn't the store's" {
+	escrowfs init "$S"
+	cp "$S.key.pem" "$S/key.pem"
+	run -1 escrowfs mount "$S" "$M" -o "key=$S/key.pem"
+	assert_has "$output" "$S/key.pem"
+	ln -s "$S/key.pem" "$T/link.pem"
+	run -1 escrowfs mount "$S" "$M" -o "key=$T/link.pem"
+	rm "$S/key.pem"
+	chmod 0644 "$S.key.pem"
+	run -1 escrowfs mount "$S" "$M"
+	assert_has "$output" 'chmod'
+	assert_has "$output" "$S.key.pem"
+	chmod 0600 "$S.key.pem"
+	escrowfs init "$T/other"
+	run -1 escrowfs mount "$S" "$M" -o "key=$T/other.key.pem"
+	assert_has "$output" "$T/other.key.pem"
+	mount_again -o "key=$S.recovery.pem"
+	device
+	echo "$TOKEN_1" >"$D/token"
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+}
+
+@test "a passphrase from a file or a systemd credential, never from the command line" {
+	echo 'correct horse' >"$T/pass"
+	chmod 600 "$T/pass"
+	escrowfs init "$S" --passphrase-file "$T/pass"
+	grep -q ENCRYPTED "$S.key.pem"
+	run -1 escrowfs mount "$S" "$M" -f
+	assert_has "$output" passphrase
+	mount_again -o "passphrase-file=$T/pass"
+	device
+	echo "$TOKEN_1" >"$D/token"
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+	unmount
+	mkdir "$T/credentials"
+	cp "$T/pass" "$T/credentials/escrowfs.passphrase"
+	CREDENTIALS_DIRECTORY=$T/credentials mount_again
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+	unmount
+	echo wrong >"$T/pass"
+	run -1 escrowfs mount "$S" "$M" -o "passphrase-file=$T/pass"
+	assert_has "$output" "$S.key.pem"
+}
+
+@test "what isn't a store, a newer one, a directory that anybody may write to: refused by name" {
+	run -1 escrowfs mount "$T/nothing" "$M"
+	assert_has "$output" "$T/nothing"
+	mkdir "$T/empty"
+	run -1 escrowfs status "$T/empty"
+	assert_has "$output" "$T/empty"
+	mkdir -m 700 "$T/foreign"
+	sqlite3 "$T/foreign/escrow.db" 'CREATE TABLE x (y)'
+	run -1 escrowfs verify "$T/foreign"
+	assert_has "$output" 'not a store'
+	head -c 10000 /dev/urandom >"$T/foreign/escrow.db"
+	run -1 escrowfs verify "$T/foreign"
+	escrowfs init "$S"
+	sqlite3 "$S/escrow.db" 'PRAGMA user_version = 99'
+	run -1 escrowfs mount "$S" "$M"
+	assert_has "$output" 'newer'
+	assert_has "$output" "$S"
+	sqlite3 "$S/escrow.db" 'PRAGMA user_version = 1'
+	chmod 0777 "$S"
+	run -1 escrowfs mount "$S" "$M"
+	assert_has "$output" chmod
+}
+
+@test "a mount point that isn't empty, isn't a directory, or is mounted; a second writing mount" {
+	escrowfs init "$S"
+	touch "$M/file"
+	run -1 escrowfs mount "$S" "$M"
+	assert_has "$output" "$M"
+	run -1 escrowfs mount "$S" "$M/file"
+	rm "$M/file"
+	mount_again
+	run -1 escrowfs mount "$S" "$M"
+	mkdir "$T/second"
+	run -1 escrowfs mount "$S" "$T/second"
+	assert_has "$output" "mounted on $M"
+	escrowfs init "$T/other"
+	run -1 escrowfs mount "$T/other" "$M"
+	assert_has "$output" "$M"
+}
+
+@test "usage: exit 2, and --help exit 0" {
+	run -2 escrowfs
+	run -2 escrowfs nonsense
+	run -2 escrowfs init
+	run -2 escrowfs mount "$S"
+	run -2 escrowfs mount "$S" "$M" -o nonsense
+	assert_has "$output" nonsense
+	run -2 escrowfs status --nonsense "$S"
+	run -0 escrowfs --help
+	for command in init mount import verify status; do
+		assert_has "$output" "$command"
+		escrowfs "$command" --help >/dev/null
+	done
+	escrowfs --version
+}
+
+@test "import: files, directories, a stream; beside a mount, which shows it; a broken one is named" {
+	mount_new
+	device
+	cat "$D/bootstrap_status" "$D/security.json"
+	mkdir "$T/in" "$T/in/deeper"
+	set_token "$TOKEN_1" >"$T/in/one.plist"
+	results SecurityInfo '<key>FDE_Enabled</key><true/>' OTHER >"$T/in/deeper/two.plist"
+	run -0 escrowfs import "$S" "$T/in"
+	eventually 30 grep -qx escrowed "$D/bootstrap_status"
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+	[ -e "$M/devices/OTHER" ]
+	{ message Authenticate UDID=S-1 && message Authenticate UDID=S-2 && set_token "$TOKEN_2" S-3; } | escrowfs import "$S" -
+	assert_equal "$(cat "$M/devices/S-3/token")" "$TOKEN_2"
+	[ -e "$M/devices/S-1" ]
+	[ -e "$M/devices/S-2" ]
+	set_token 'bad!' >"$T/in/deeper/broken.plist"
+	message Authenticate UDID=AFTER >"$T/in/last.plist"
+	run -1 escrowfs import "$S" "$T/in"
+	assert_has "$output" broken.plist
+	[ -e "$M/devices/AFTER" ]
+	run -1 escrowfs import "$S" "$T/nothing"
+	assert_has "$output" "$T/nothing"
+}
+
+@test "import of a GetBootstrapToken retrieves nothing" {
+	mount_new
+	device
+	echo "$TOKEN_1" >"$D/token"
+	get_token >"$T/get.plist"
+	run -0 escrowfs import "$S" "$T/get.plist"
+	[[ $output != *"$TOKEN_1"* ]]
+	run -1 grep '"retrieve","outcome":"ok"' "$M/audit"
+}
+
+@test "status: devices by status, the checkpoint, who serves it, when certificates expire" {
+	mount_new
+	device
+	echo "$TOKEN_1" >"$D/token"
+	run -0 escrowfs status "$S"
+	assert_has "$output" "mounted on $M"
+	assert_has "$(echo "$output" | tr -s ' ')" 'escrowed 1'
+	assert_has "$output" "$(trail | python3 -c 'import json, sys; j = json.loads(sys.stdin.read()); print("%d:%s" % (j["seq"], j["chain"]))')"
+	assert_has "$output" "$(openssl x509 -in "$S.key.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)"
+	assert_has "$output" expires
+}
