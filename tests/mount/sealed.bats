@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012 # tests are subshells; UDID is a plain word
+# Sealed mounts: the tree as of one moment, read-only, each token as the PEM of its seal.
+
+load helper
+
+prepare() {
+	mount_new
+	device
+	echo "$TOKEN_1" >"$D/token"
+	chmod 0640 "$D/token"
+	chgrp 4321 "$D/token"
+	mkdir "$T/sealed"
+	X=$T/sealed
+}
+
+seal() { escrowfs mount "$S" "$X" -o sealed; }
+
+@test "stock openssl opens a token with either key, and it names its device" {
+	seal
+	for key in key recovery; do
+		openssl cms -decrypt -inform PEM -in "$X/devices/$UDID/token" -inkey "$S.$key.pem" -out "$T/plist"
+		run -0 python3 -c 'import base64, plistlib, sys
+p = plistlib.load(open(sys.argv[1], "rb"))
+print(p["MessageType"], p["UDID"], base64.b64encode(p["BootstrapToken"]).decode())' "$T/plist"
+		assert_equal "$output" "SetBootstrapToken $UDID $TOKEN_1"
+	done
+	run -0 openssl cms -cmsout -print -noout -inform PEM -in "$X/devices/$UDID/token"
+	assert_has "$output" authEnvelopedData
+	assert_has "$output" aes-256-gcm
+}
+
+@test "it needs no key, has no checkin, metrics or policy, and can't be written" {
+	mv "$S.key.pem" "$T/away"
+	seal
+	assert_equal "$(ls "$X" | tr '\n' ' ')" 'audit devices search '
+	assert_equal "$(cat "$X/devices/$UDID/bootstrap_status")" escrowed
+	for what in 'os.open(p + "/devices/'$UDID'/token", os.O_WRONLY)' 'os.mkdir(p + "/devices/X")' 'os.unlink(p + "/audit")' \
+		'os.chmod(p + "/audit", 0o600)' 'os.truncate(p + "/devices/'$UDID'/token", 0)' 'os.utime(p + "/audit")'; do
+		assert_equal "$(errno_of "$what" "$X")" EROFS
+	done
+}
+
+@test "one point in time, while the writing mount goes on" {
+	seal
+	find "$X" -type f | sort | xargs md5sum >"$T/before"
+	find "$X" -printf '%P %i %s %m %u %g %T@ %C@\n' | sort >>"$T/before"
+	echo "$TOKEN_2" >"$D/token"
+	cat "$D/token"
+	mkdir "$M/devices/LATER"
+	[ ! -e "$X/devices/LATER" ]
+	find "$X" -type f | sort | xargs md5sum >"$T/after"
+	find "$X" -printf '%P %i %s %m %u %g %T@ %C@\n' | sort >>"$T/after"
+	diff "$T/before" "$T/after"
+}
+
+@test "it writes nothing to the store, and two of an unchanged one are alike" {
+	unmount
+	md5sum "$S/escrow.db" >"$T/sum"
+	local n
+	for n in 1 2; do
+		seal
+		find "$X" -type f | sort | xargs md5sum >"$T/$n"
+		find "$X" -mindepth 1 -printf '%P %i %s %m %U %G %T@ %C@\n' | sort >>"$T/$n"
+		umount "$X"
+		sleep 0.3
+	done
+	diff "$T/1" "$T/2"
+	md5sum -c "$T/sum"
+}
+
+@test "two sealed mounts at once, beside the writing one" {
+	mkdir "$T/other"
+	seal
+	escrowfs mount "$S" "$T/other" -o sealed
+	diff -r "$X" "$T/other"
+}
+
+@test "modes are shown for the restore; sizes are exact; tar, rsync and cp -a copy it" {
+	seal
+	assert_equal "$(stat -c '%a %g' "$X/devices/$UDID/token")" '640 4321'
+	assert_equal "$(stat -c %s "$X/devices/$UDID/token")" "$(wc -c <"$X/devices/$UDID/token")"
+	tar -C "$X" -cf "$T/tar" .
+	tar -C "$X" -df "$T/tar"
+	rsync -a "$X/" "$T/rsync/"
+	diff -r "$X" "$T/rsync"
+	cp -a "$X" "$T/cp"
+	diff -r "$X" "$T/cp"
+	assert_equal "$(stat -c '%a %g %Y' "$T/rsync/devices/$UDID/token")" "$(stat -c '%a %g %Y' "$X/devices/$UDID/token")"
+}
+
+@test "reading it leaves no retrieval on the trail: no token left" {
+	local before
+	before=$(lines)
+	seal
+	cat "$X/devices/$UDID/token" >/dev/null
+	assert_equal "$(lines)" "$before"
+	run -1 grep -r "$TOKEN_1" "$X"
+}
+
+@test "nobody else enters" {
+	seal
+	run -2 as 1234 ls "$X"
+	run -2 escrowfs mount "$S" "$T/store.x" -o sealed,allow_other
+}
