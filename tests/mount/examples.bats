@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2013 # UDIDs have no blanks
 # What lies in examples/: the scripts, the sample messages, the rules and units, and `make run`.
 
 load helper
@@ -12,7 +13,11 @@ prepare() {
 	export ESCROW=$M
 }
 
-example() { "$EXAMPLES/$@"; }
+example() {
+	local script=$1
+	shift
+	"$EXAMPLES/$script" "$@"
+}
 
 @test "the sample messages end in the table of examples/README" {
 	run -0 grep -E '^  0E5C0A00' "$EXAMPLES/README"

@@ -6,6 +6,8 @@
 #   $T          this test's directory;  $S its store;  $M its mount point
 
 bats_require_minimum_version 1.5.0
+# The system's own tools, which other users may run as well.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 : "${ESCROWFS:=$BATS_TEST_DIRNAME/../../build/escrowfs}"
 EXAMPLES=$BATS_TEST_DIRNAME/../../examples
 UDID=9353BC9A-5CF9-4C9E-9AD4-8D1E41D5FE3E

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2086 # each test has S and D of its own; UDID is a plain word
 # The daemon's life: how it starts, what it tells its caller and systemd, what it leaves in memory and on
 # disk, and how it ends: by a signal, by kill -9, on a full disk.
 
@@ -6,9 +7,9 @@ load helper
 
 # The daemon that serves $M.
 daemon() { pgrep -f "escrowfs mount $S $M"; }
-is_mounted() { grep -q " ${1:-$M} fuse.escrowfs " /proc/mounts; }
+is_mounted() { grep -q " $M fuse.escrowfs " /proc/mounts; }
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
-not_mounted() { ! is_mounted "$@"; }
+not_mounted() { ! is_mounted; }
 
 # The options of the mount on $M, each with a comma on both sides.
 mount_flags() { awk -v m="${1:-$M}" '$2 == m { print "," $4 "," }' /proc/mounts; }
