@@ -102,12 +102,13 @@ enum error mdm_read(const uint8_t *, size_t, int64_t now, struct message *out);
 
 /*
  * Reads a SetBootstrapToken property list alone, as `token` takes it and as a seal holds it.
- * out->id is "" when it names no UDID. ERR_INVALID when it is another message.
+ * out->id is "" when it names no UDID. ERR_INVALID when it is another message, or of the user
+ * channel.
  */
 enum error mdm_read_token(const uint8_t *, size_t, struct message *out);
 
-/* A token as base64 text. ERR_INVALID: bad base64, empty, or a FileVault recovery key. The caller
- * frees. */
+/* A token as base64 text. ERR_INVALID: bad base64, empty, or a FileVault recovery key; ERR_TOO_BIG:
+ * more than 48 KiB of token (64 KiB of base64), here as in property lists. The caller frees. */
 enum error mdm_read_base64(const uint8_t *, size_t, struct secret *token);
 
 /* Splits concatenated property lists (a stream of messages): the offset behind the first, or 0 when

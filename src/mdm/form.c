@@ -49,6 +49,8 @@ static bool may_start(const uint8_t *text, size_t len, const char *with)
 size_t lead(const uint8_t *text, size_t len)
 {
 	size_t at = 0;
+	if (!len)
+		return 0;
 	if (len > LEAD_MAX)
 		len = LEAD_MAX;
 	while (at < len && is_blank(text[at]))
@@ -162,6 +164,8 @@ size_t binary_end(const uint8_t *text, size_t len)
 size_t mdm_message_end(enum mdm_form form, const uint8_t *text, size_t len, size_t from)
 {
 	size_t before = 0, end;
+	if (!len)
+		return 0;
 	switch (form) {
 	case FORM_XML:
 		return xml_end(text, len, from);

@@ -18,7 +18,7 @@
 /* How many elements (XML) or nodes with all references followed (binary) a message may have. */
 #define GUARD_NODES_MAX 65536
 /* libplist looks a dictionary's keys up one by one as it adds them. */
-#define GUARD_KEYS_MAX 4096
+#define GUARD_KEYS_MAX 1024
 /* What a binary list's strings and data may take with all references followed. */
 #define GUARD_BYTES_MAX (4 * MDM_MESSAGE_MAX)
 
@@ -30,9 +30,9 @@ struct guarded {
 	 * data, dates and reals hold: nothing here needs it of libplist.
 	 */
 	struct bytes clean;
-	size_t keys; /* of the top dictionary, each counted */
-	int tokens;  /* how often it has a BootstrapToken */
-	/* What stands between <data> and </data> of the last BootstrapToken; NULL: it is no <data>. */
+	size_t keys;	/* of the top dictionary, each counted */
+	bool has_token; /* one of them is BootstrapToken */
+	/* What stands between its <data> and </data>; NULL: it is no <data>. */
 	const uint8_t *token;
 	size_t token_len;
 };

@@ -68,7 +68,6 @@ struct parser {
 struct content {
 	const uint8_t *text; /* all of it, as it stands */
 	size_t len;
-	bool plain; /* neither comments nor CDATA in it */
 };
 
 static enum error bad(const struct parser *p, const char *what)
@@ -131,12 +130,11 @@ static enum error read_cdata(struct parser *p, enum text kind)
 static enum error read_content(struct parser *p, enum text kind, struct content *out)
 {
 	size_t references = 0;
-	*out = (struct content){.text = p->cursor.at, .plain = true};
+	*out = (struct content){.text = p->cursor.at};
 	for (;;) {
 		TRY(read_run(p, kind, &references));
 		if (cursor_sees(&p->cursor, "</"))
 			break;
-		out->plain = false;
 		if (cursor_take(&p->cursor, "<!--"))
 			TRY(cursor_past(&p->cursor, "-->"));
 		else if (cursor_sees(&p->cursor, "<![CDATA["))
@@ -180,7 +178,7 @@ static enum error read_tag(struct parser *p, struct tag *tag)
 /* A leaf: what it holds, and its closing tag. */
 static enum error read_leaf(struct parser *p, struct tag tag, struct content *content)
 {
-	*content = (struct content){.text = p->cursor.at, .plain = true};
+	*content = (struct content){.text = p->cursor.at};
 	enum text kind = elements[tag.element].text;
 	bool copied = kind == TEXT_WORDS || kind == TEXT_NUMBER;
 	TRY(keep_tag(p, (struct tag){tag.element, false, tag.empty || !copied}));
@@ -205,7 +203,7 @@ static enum error read_key(struct parser *p, struct tag tag, struct level *level
 	if (p->depth > 1)
 		return OK;
 	p->found->keys++;
-	p->token_is_next = content.plain && content.len == sizeof token - 1 &&
+	p->token_is_next = content.len == sizeof token - 1 &&
 			   memcmp(content.text, token, sizeof token - 1) == 0;
 	return OK;
 }
@@ -226,7 +224,7 @@ static enum error read_value(struct parser *p, struct tag tag)
 	bool is_token = p->depth == 1 && p->token_is_next;
 	p->token_is_next = false;
 	if (is_token) {
-		p->found->tokens++;
+		p->found->has_token = true;
 		p->found->token = NULL;
 	}
 	if (tag.element == DICT || tag.element == ARRAY)

@@ -29,7 +29,6 @@ static bool is_recovery_key(const uint8_t *text, size_t len)
 			continue;
 		/* The first of a group needs a gap before it. */
 		if (gap || !((c >= '0' && c <= '9') || (upper >= 'A' && upper <= 'Z')) ||
-		    characters == 24 ||
 		    (characters && characters % 4 == 0 && text[i - 1] != '-' &&
 		     !is_blank(text[i - 1])))
 			return false;
@@ -66,13 +65,13 @@ enum error mdm_read_base64(const uint8_t *text, size_t len, struct secret *token
 {
 	*token = (struct secret){0};
 	size_t before = lead(text, len);
-	text += before;
-	len -= before;
 	if (len > MDM_MESSAGE_MAX)
 		return fail(ERR_TOO_BIG, "the message is over %d KiB", MDM_MESSAGE_MAX / 1024);
-	if (mdm_blank(text, len))
+	if (before == len || mdm_blank(text + before, len - before))
 		return fail(ERR_INVALID, "there is no token in what was written: to remove a token "
 					 "use 'truncate -s 0'");
+	text += before;
+	len -= before;
 	TRY(refuse_recovery_key(text, len));
 	TRY(decode(text, len, token));
 	return check_token(token);
@@ -90,9 +89,8 @@ enum error token_read(const struct property_list *list, struct secret *out)
 {
 	plist_t node;
 	TRY(property_get(list->root, "BootstrapToken", PLIST_DATA, &node));
-	if (!list->binary && list->xml.tokens != (node ? 1 : 0))
-		return fail(ERR_INVALID, "BootstrapToken is there twice, or its key is written "
-					 "with entities");
+	if (!list->binary && list->xml.has_token != (node != NULL))
+		return fail(ERR_INVALID, "BootstrapToken's key is not written plainly");
 	if (!node)
 		return OK;
 	if (list->binary) {

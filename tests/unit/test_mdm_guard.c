@@ -104,6 +104,8 @@ static void xml_refuses(void **state)
 		AROUND("<key>Another</key><true/>"),
 		AROUND("<array><key>x</key></array>"),
 		AROUND("<dict><key/></dict>"),
+		AROUND("<dict><key>k</key></dict>"),
+		AROUND("<dict><key>k</key><true/><key>l</key></dict>"),
 		AROUND("<dict><string>x</string><true/></dict>"),
 		AROUND("<!-- <true/>"),
 		AROUND("<string><![CDATA[x</string>"),
@@ -175,7 +177,7 @@ static void guard_entities(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char text[512];
 		snprintf(text, sizeof text, AROUND("<string>%s</string>"), bad[i]);
-		if (verdict(text) != ERR_INVALID)
+		if (verdict(text) != ERR_INVALID || !why_has("entity"))
 			ROW_FAILED("%s was taken\n", bad[i]);
 	}
 	/* What stands for what. */
@@ -224,6 +226,14 @@ static void guard_elements(void **state)
 	repeat(&text, "<key>k</key><true/>", 30000);
 	repeat(&text, "</dict></plist>", 1);
 	assert_int_equal(verdict_of(&text), ERR_INVALID);
+	assert_true(why_has("too many keys"));
+
+	bytes_free(&text);
+	repeat(&text, "<plist><dict>", 1);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(bytes_print(&text, "<key>%d</key><true/>", i), OK);
+	repeat(&text, "</dict></plist>", 1);
+	assert_int_equal(verdict_of(&text), OK);
 }
 
 /* A megabyte of references in one string costs libplist the square of it. */
@@ -333,7 +343,16 @@ static void guard_binary_bounds(void **state)
 	trailer(&other, 1, 1, 1, 0, 9);
 	assert_int_equal(verdict_of(&other), ERR_INVALID);
 
-	/* A length that is no integer, or wraps around. */
+	/* A count whose bytes are none when they are counted in 64 bits. */
+	SCOPED(bytes_free) struct bytes wraps = {0};
+	repeat(&wraps, "bplist00\xdf\x13", 1);
+	put(&wraps, UINT64_C(1) << 63, 8);
+	put(&wraps, 8, 1);
+	trailer(&wraps, 1, 1, 1, 0, wraps.len - 1);
+	assert_int_equal(verdict_of(&wraps), ERR_INVALID);
+	assert_true(why_has("longer than it"));
+
+	/* A length that is no integer. */
 	static const char *const heads[] = {"\xdf\x50\x01", "\xdf\x14\x01",
 					    "\xdf\x13\xff\xff\xff\xff\xff\xff\xff\xff",
 					    "\xdf\x13\x80\x01\x01\x01\x01\x01\x01\x01"};
@@ -396,11 +415,13 @@ static void guard_binary_objects(void **state)
 	struct binary *b = binary_new();
 	unsigned data = object(b, 0x4, "abc", 3);
 	assert_int_equal(verdict_dict(b, data, data), ERR_INVALID);
+	assert_true(why_has("key is no string"));
 	binary_free(b);
 	/* A reference outside. */
 	b = binary_new();
 	unsigned key = string(b, "Other");
 	assert_int_equal(verdict_dict(b, key, 700), ERR_INVALID);
+	assert_true(why_has("a reference"));
 	binary_free(b);
 }
 
@@ -455,6 +476,20 @@ static void guard_binary_expands(void **state)
 				 depth < MDM_DEPTH_MAX ? OK : ERR_INVALID);
 		binary_free(b);
 	}
+	/* An object that was met further up, and is fine there. */
+	for (int above = 9; above <= 10; above++) {
+		b = binary_new();
+		key = string(b, "Other");
+		item = string(b, "x");
+		for (int i = 0; i < 20; i++)
+			item = array(b, item, 1);
+		unsigned deep = item, other = string(b, "Another");
+		for (int i = 0; i < above + 2; i++)
+			deep = array(b, deep, 1);
+		unsigned top = dict(b, (unsigned[]){key, other, item, deep}, 2);
+		assert_int_equal(verdict_of(finish(b, top)), above == 9 ? OK : ERR_INVALID);
+		binary_free(b);
+	}
 	b = binary_new();
 	key = string(b, "Other");
 	item = string(b, "x");
@@ -462,6 +497,22 @@ static void guard_binary_expands(void **state)
 		item = array(b, item, 1);
 	assert_int_equal(verdict_dict(b, key, item), ERR_INVALID);
 	binary_free(b);
+
+	/* A dictionary of many keys. */
+	static unsigned pairs[10000];
+	for (unsigned n = 1000; n <= 1100; n += 100) {
+		b = binary_new();
+		for (unsigned i = 0; i < n; i++) {
+			char name[16];
+			snprintf(name, sizeof name, "%u", i);
+			pairs[i] = string(b, name);
+		}
+		for (unsigned i = n; i < 2 * n; i++)
+			pairs[i] = 0;
+		assert_int_equal(verdict_of(finish(b, dict(b, pairs, n))),
+				 n == 1000 ? OK : ERR_INVALID);
+		binary_free(b);
+	}
 
 	/* Too many objects that nothing refers to. */
 	b = binary_new();
