@@ -54,6 +54,8 @@ enum error escrow_open(const struct escrow_options *, struct escrow **);
 void escrow_close(struct escrow *);
 
 bool escrow_sealed(const struct escrow *);
+/* When the store was made. */
+int64_t escrow_born_at(const struct escrow *);
 bool escrow_has_key(const struct escrow *);
 
 /* The mount's first and last words on the trail. */

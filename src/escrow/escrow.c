@@ -12,6 +12,11 @@ bool escrow_sealed(const struct escrow *escrow)
 	return escrow->mode == ESCROW_SEALED;
 }
 
+int64_t escrow_born_at(const struct escrow *escrow)
+{
+	return escrow->born_at;
+}
+
 bool escrow_has_key(const struct escrow *escrow)
 {
 	return escrow->key != NULL;
@@ -83,6 +88,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	TRY(store_open(options->store, modes[options->mode], options->holder, &escrow->store));
 	struct store_birth birth;
 	TRY(store_birth(escrow->store, &birth));
+	escrow->born_at = birth.at;
 	memcpy(escrow->mac_key, birth.key, sizeof escrow->mac_key);
 	if (options->mode == ESCROW_SEALED)
 		return OK;

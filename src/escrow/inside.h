@@ -20,6 +20,7 @@ struct escrow {
 	char path[STORE_URI_MAX]; /* the store's */
 	struct store *store;
 	enum escrow_mode mode;
+	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
 	struct recipients *recipients;
 	struct seal_key *key;	     /* NULL: a mount without a key */

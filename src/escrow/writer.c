@@ -86,11 +86,11 @@ static size_t limit(const struct writer *writer)
 }
 
 /* Puts a refusal on the trail, under the device's name where there is one. */
-static enum error put_on_trail(struct writer *writer, enum error code)
+static enum error put_on_trail(struct writer *writer, const struct actor *actor, enum error code)
 {
 	if (writer->id)
-		return refuse_device(writer->escrow, &writer->last, writer->id, code);
-	return escrow_refuse(writer->escrow, &writer->last, NULL, code);
+		return refuse_device(writer->escrow, actor, writer->id, code);
+	return escrow_refuse(writer->escrow, actor, NULL, code);
 }
 
 /* What is refused stays refused; a check-in can read why. The caller has recorded it. */
@@ -112,7 +112,7 @@ static enum error stay_refused(struct writer *writer, enum error code)
 
 static enum error refuse(struct writer *writer, enum error code)
 {
-	return stay_refused(writer, put_on_trail(writer, code));
+	return stay_refused(writer, put_on_trail(writer, &writer->last, code));
 }
 
 /* ---- acting on a whole message ---- */
@@ -355,12 +355,12 @@ enum error writer_truncate(struct writer *writer, const struct actor *actor, uin
 	if (writer->state == REFUSED)
 		result = fail(writer->verdict, "%s", writer->why);
 	else if (length != writer->written)
-		result = escrow_refuse(writer->escrow, actor, NULL,
-				       fail(ERR_INVALID,
-					    "a descriptor can be truncated to what was written to "
-					    "it, %llu bytes, not to %llu",
-					    (unsigned long long)writer->written,
-					    (unsigned long long)length));
+		result = put_on_trail(writer, actor,
+				      fail(ERR_INVALID,
+					   "a descriptor can be truncated to what was written to "
+					   "it, %llu bytes, not to %llu",
+					   (unsigned long long)writer->written,
+					   (unsigned long long)length));
 	else if (length == 0 && writer->target == WRITER_TOKEN)
 		result = escrow_remove(writer->escrow, actor, writer->id);
 	pthread_mutex_unlock(&writer->mutex);
@@ -397,7 +397,7 @@ void writer_free(struct writer *writer)
 	if (!writer)
 		return;
 	if (writer->state == GATHERING)
-		(void)put_on_trail(writer,
+		(void)put_on_trail(writer, &writer->last,
 				   fail(ERR_INVALID, "closed on an unfinished message: nothing "
 						     "was changed"));
 	secret_free(&writer->text);

@@ -331,10 +331,13 @@ enum error changes_new(struct fs *fs, struct changes **out)
 	*out = changes;
 
 	int64_t number;
+	struct trail_end trail;
 	TRY(escrow_change_number(fs->escrow, &number));
+	TRY(escrow_trail_end(fs->escrow, &trail));
 	atomic_store(&changes->told, number);
 	atomic_store(&changes->settled, number);
-	atomic_store(&changes->devices_at, fs->born_at);
+	/* Whatever came or went last, it was no later than the trail's last line. */
+	atomic_store(&changes->devices_at, trail.at);
 	return OK;
 }
 

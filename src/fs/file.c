@@ -2,7 +2,7 @@
  * Open files. Opening asks the table what a file is; writing is the same for all that can be
  * written: bytes go to the descriptor's writer (escrow.h), whose verdict is the answer.
  *
- * MUST: what was written is wiped from the worker's buffer. (test: write_buffer_wiped)
+ * MUST: what was written is wiped from the worker's buffer. (test: memory.bats)
  */
 #include "file.h"
 

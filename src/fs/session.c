@@ -301,12 +301,10 @@ static enum error mount_and_serve(struct fs *fs, void (*ready)(void *), void *co
 enum error fs_serve(struct escrow *escrow, const struct fs_options *options, void (*ready)(void *),
 		    void *context)
 {
-	struct trail_end trail;
-	TRY(escrow_trail_end(escrow, &trail));
 	struct fs fs = {.escrow = escrow,
 			.options = options,
 			.sealed = escrow_sealed(escrow),
-			.born_at = trail.at};
+			.born_at = escrow_born_at(escrow)};
 	end_fd = eventfd(0, EFD_CLOEXEC);
 	if (end_fd < 0)
 		return fail(ERR_MEMORY, "no eventfd: %s", strerror(errno));

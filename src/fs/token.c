@@ -3,10 +3,9 @@
  * before open returns. The descriptor reads what was retrieved then, whatever happens to the
  * token later.
  *
- * MUST: bytes go from secure memory to the kernel's reply and nowhere else. (test:
- *       token_from_secure_memory)
+ * MUST: bytes go from secure memory to the kernel's reply and nowhere else. (test: memory.bats)
  * MUST: a token is never in the page cache: another descriptor, which nobody recorded, would read
- *       it there. (test: token_not_through_page_cache)
+ *       it there. (test: token_read.bats, "never through the page cache")
  *
  * A sealed mount shows seals, not tokens, and nothing in it changes: it is read as any file is.
  */

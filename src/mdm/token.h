@@ -4,7 +4,8 @@
 #include "mdm/property.h"
 
 /* As much as the base64 of 64 KiB holds. */
-#define TOKEN_BYTES_MAX (48 * 1024)
+/* Its line of base64, with the newline, is a message that the file takes again: 64 KiB at most. */
+#define TOKEN_BYTES_MAX ((64 * 1024 - 1) / 4 * 3)
 
 /*
  * The BootstrapToken of a property list: len 0 when it is absent or empty. ERR_INVALID: it is no
