@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2030,SC2031,SC2034 # each test is a subshell of its own, and meant to be
-# shellcheck disable=SC2086,SC2153,SC2012 # UDID is a plain word of helper.bash's; names here are plain too
+# shellcheck disable=SC2086,SC2153,SC2012,SC2016 # UDID is a plain word of helper.bash's; names here are plain too
 # security.json and bootstrap_status: the words row by row, order, types, forms, merging.
 
 load helper

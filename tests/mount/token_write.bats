@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2030,SC2031,SC2034 # each test is a subshell of its own, and meant to be
-# shellcheck disable=SC2086,SC2153,SC2012 # UDID is a plain word of helper.bash's; names here are plain too
+# shellcheck disable=SC2086,SC2153,SC2012,SC2016 # UDID is a plain word of helper.bash's; names here are plain too
 # Writing to `token`: every form, where a message ends, what is refused and stays refused.
 
 load helper

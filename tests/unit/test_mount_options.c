@@ -56,8 +56,8 @@ static void reads_over_what_is_for_others(void **state)
 		"rw,nosuid,nodev,noexec,relatime",
 		"dev,suid,exec,default_permissions",
 		"noauto,user,user=joe,users,nofail,_netdev,auto,owner,group",
-		"x-systemd.automount,x-systemd.requires=a.service,x-gvfs-hide,X-mount.mkdir,"
-		"comment=a",
+		"x-systemd.automount,x-systemd.requires=a.service,x-gvfs-hide",
+		"X-mount.mkdir,comment=a",
 	};
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
 		assert_int_equal(read_options(others[i], &options), OK);
