@@ -129,6 +129,40 @@ PY
 	run -0 escrowfs verify "$S"
 }
 
+@test "verify finds a seal that isn't the one on the trail, with and without a key; and one that is gone" {
+	local version
+	work
+	unmount
+	cp -r "$S" "$T/good"
+	version=$(sqlite3 "$S/escrow.db" 'SELECT id FROM version ORDER BY id LIMIT 1')
+	# one flipped bit, and nobody has a key
+	python3 - "$S/escrow.db" "$version" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+blob = bytearray(db.execute("SELECT blob FROM sealed WHERE version = ?", sys.argv[2:]).fetchone()[0])
+blob[-5] ^= 1
+db.execute("UPDATE sealed SET blob = ? WHERE version = ?", (bytes(blob), sys.argv[2]))
+db.commit()
+PY
+	mv "$S.key.pem" "$T/away"
+	run -1 escrowfs verify "$S"
+	assert_has "$output" "$UDID, version 1"
+	mv "$T/away" "$S.key.pem"
+	# sealed anew by somebody who opened it: all that it says is true, only it isn't what was escrowed
+	rm -rf "$S" && cp -r "$T/good" "$S"
+	sqlite3 "$S/escrow.db" "SELECT writefile('$T/blob', blob) FROM sealed WHERE version = $version"
+	openssl cms -decrypt -inform DER -in "$T/blob" -inkey "$S.key.pem" -recip "$S.key.pem" -out "$T/plain"
+	openssl cms -encrypt -binary -aes-256-gcm -outform DER -in "$T/plain" -out "$T/blob" "$S.key.pem"
+	sqlite3 "$S/escrow.db" "UPDATE sealed SET blob = readfile('$T/blob') WHERE version = $version"
+	run -1 escrowfs verify "$S"
+	assert_has "$output" "$UDID, version 1"
+	# gone
+	rm -rf "$S" && cp -r "$T/good" "$S"
+	sqlite3 "$S/escrow.db" "DELETE FROM sealed WHERE version = $version; DELETE FROM version WHERE id = $version"
+	run -1 escrowfs verify "$S"
+	assert_has "$output" "$UDID, version 1"
+}
+
 @test "verify beside a mount, and without a key" {
 	work
 	run -0 escrowfs verify "$S"

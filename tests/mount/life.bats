@@ -128,11 +128,16 @@ installed() {
 	mount_new
 	device
 	echo "$TOKEN_1" >"$D/token"
+	# somebody stands inside, so that it can't simply be unmounted
+	(cd "$D" && exec sleep 60) &
+	local inside=$!
+	eventually 50 test "$D" = "$(readlink "/proc/$inside/cwd")"
 	kill -9 "$(daemon)"
 	eventually 100 is_gone "$(daemon || echo 999999999)"
 	run ls "$M"
 	assert_has "$output" 'not connected'
 	mount_again
+	kill "$inside"
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 	assert_equal "$(grep -c " $M fuse.escrowfs" /proc/mounts)" 1
 	unmount
@@ -222,6 +227,40 @@ with open(sys.argv[1], "r+b", buffering=0) as f:
 PY
 	unmount
 	run -1 grep -raF -e secret-marker-77 -e c2VjcmV0LW1hcmtlci03Nw "$S"
+}
+
+@test "what is answered is on disk: a token that was written, a retrieval before its open returns" {
+	escrowfs init "$S"
+	# The leak check doesn't go with strace.
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 strace -f -y -qq -e trace=fsync,fdatasync -o "$T/syncs" \
+		"$ESCROWFS" mount -f "$S" "$M" &
+	eventually 300 is_mounted
+	device
+	run -0 python3 - "$T/syncs" "$D" "$M" <<'PY'
+import os, sys
+log, device, mount = sys.argv[1:]
+def syncs():
+    return sum("escrow.db" in line and line.endswith(" = 0\n") for line in open(log))
+def durable(what, do):
+    before = syncs()
+    result = do()
+    assert syncs() > before, what
+    return result
+fd = os.open(device + "/token", os.O_WRONLY)
+durable("an escrow", lambda: os.write(fd, b"dG9rZW4=\n"))
+os.close(fd)
+os.close(durable("a retrieval", lambda: os.open(device + "/token", os.O_RDONLY)))
+fd = os.open(mount + "/checkin", os.O_RDWR)
+durable("a check-in", lambda: os.write(fd, b"<plist><dict><key>MessageType</key><string>Authenticate</string>"
+    b"<key>UDID</key><string>D-2</string></dict></plist>"))
+os.close(fd)
+durable("facts", lambda: open(device + "/security.json", "r+b", buffering=0).write(b'{"OSVersion": "14.1"}\n'))
+durable("a device", lambda: os.mkdir(mount + "/devices/D-3"))
+durable("a mode", lambda: os.chmod(device + "/token", 0o640))
+durable("a removal", lambda: os.truncate(device + "/token", 0))
+PY
+	umount "$M"
+	wait
 }
 
 # Escrows tokens for devices DEVICE-0 to 7, in as many processes, for good; each notes what was
