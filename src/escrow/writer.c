@@ -281,6 +281,17 @@ static enum error take_back(struct writer *writer, enum error code)
 	return refuse(writer, code);
 }
 
+/*
+ * The longest token's line is one newline longer than the longest message: what you read you can
+ * write back.
+ */
+static bool is_over(const struct writer *writer, const uint8_t *bytes, size_t n)
+{
+	size_t most = limit(writer), len = writer->text.len + n;
+	return len > most &&
+	       !(writer->target == WRITER_TOKEN && len == most + 1 && bytes[n - 1] == '\n');
+}
+
 static enum error take(struct writer *writer, const uint8_t *bytes, size_t n, uint64_t offset)
 {
 	if (writer->state == REFUSED)
@@ -301,7 +312,7 @@ static enum error take(struct writer *writer, const uint8_t *bytes, size_t n, ui
 		writer->written += n;
 		return OK;
 	}
-	if (n > limit(writer) - writer->text.len)
+	if (is_over(writer, bytes, n))
 		return refuse(writer, fail(ERR_TOO_BIG, "the message is over %zu KiB",
 					   limit(writer) / 1024));
 	enum error added = secret_add(&writer->text, bytes, n);

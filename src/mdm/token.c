@@ -50,7 +50,8 @@ static enum error refuse_recovery_key(const uint8_t *text, size_t len)
 static enum error check_token(const struct secret *token)
 {
 	if (token->len > TOKEN_BYTES_MAX)
-		return fail(ERR_TOO_BIG, "the Bootstrap Token is over %d bytes", TOKEN_BYTES_MAX);
+		return fail(ERR_TOO_BIG, "the Bootstrap Token is over %d KiB",
+			    TOKEN_BYTES_MAX / 1024);
 	return refuse_recovery_key(token->data, token->len);
 }
 

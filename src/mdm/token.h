@@ -4,8 +4,8 @@
 #include "mdm/property.h"
 
 /* As much as the base64 of 64 KiB holds. */
-/* Its line of base64, with the newline, is a message that the file takes again: 64 KiB at most. */
-#define TOKEN_BYTES_MAX ((64 * 1024 - 1) / 4 * 3)
+/* 64 KiB of base64: the longest message that the file takes. */
+#define TOKEN_BYTES_MAX (48 * 1024)
 
 /*
  * The BootstrapToken of a property list: len 0 when it is absent or empty. ERR_INVALID: it is no

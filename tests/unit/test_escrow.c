@@ -365,10 +365,18 @@ static void limits(void **state)
 		assert_int_equal(bytes_add(&big, "YWFh", 4), OK);
 	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
 	assert_int_equal(writer_write(writer, &me, big.data, big.len, 0), OK);
-	assert_int_equal(writer_write(writer, &me, "\n", 1, big.len), ERR_TOO_BIG);
+	assert_int_equal(writer_write(writer, &me, "Y", 1, big.len), ERR_TOO_BIG);
 	assert_int_equal(writer_flush(writer, &me), ERR_TOO_BIG);
 	writer_free(writer);
 	assert_token(f, NULL);
+	/* The newline that the file shows behind the longest token is taken too, and no more. */
+	assert_int_equal(bytes_add(&big, "\n", 1), OK);
+	assert_int_equal(write_to(f, WRITER_TOKEN, (char *)big.data), OK);
+	SCOPED(secret_free) struct secret text = {0};
+	assert_int_equal(escrow_retrieve(f->escrow, &me, f->device.id, &text), OK);
+	assert_int_equal(text.len, big.len);
+	assert_int_equal(bytes_add(&big, "\n", 1), OK);
+	assert_int_equal(write_to(f, WRITER_TOKEN, (char *)big.data), ERR_TOO_BIG);
 }
 
 /* ---- check-ins ---- */
