@@ -15,6 +15,7 @@ prepare() {
 # May user $1 (as `as` takes it) open $2 for reading?
 may_read() { as "$1" cat "$2" >/dev/null 2>&1; }
 may_not_read() { ! may_read "$@"; }
+has_mode() { [ "$(stat -c %a "$2")" = "$1" ]; }
 
 entries() {
 	(cd "$M" && printf '%s\n' devices search policy policy/* audit checkin metrics "devices/$UDID" "devices/$UDID"/*)
@@ -100,7 +101,7 @@ except OSError as e:
 	chmod 0711 "$M/policy/device"
 	setfacl -m g:2002:r "$M/policy/security.json"
 	device NEW
-	eventually 20 test "$(stat -c %a "$M/devices/$UDID/bootstrap_status")" = 604
+	eventually 20 has_mode 604 "$M/devices/$UDID/bootstrap_status"
 	assert_equal "$(stat -c %u:%g "$M/devices/$UDID/security.json")" 1001:2001
 	assert_equal "$(stat -c %a "$M/devices/$UDID")" 711
 	assert_has "$(getfacl -np "$D/security.json")" 'group:2002:r--'
@@ -134,7 +135,7 @@ except OSError as e:
 	may_read 1003:4321 "$D/token"
 	# the other files of the device stay with the policy
 	chmod 0600 "$M/policy/security.json"
-	eventually 20 test "$(stat -c %a "$D/security.json")" = 600
+	eventually 20 has_mode 600 "$D/security.json"
 }
 
 @test "who may change modes: the owner and root, nobody else" {

@@ -9,6 +9,7 @@ load helper
 daemon() { pgrep -f "escrowfs mount $S $M"; }
 is_mounted() { grep -q " $M fuse.escrowfs " /proc/mounts; }
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
+stands_in() { [ "$(readlink "/proc/$1/cwd")" = "$2" ]; }
 not_mounted() { ! is_mounted; }
 
 # The options of the mount on $M, each with a comma on both sides.
@@ -102,7 +103,7 @@ installed() {
 	exec 5<"$D/token" 6>"$M/checkin"
 	(cd "$D" && exec sleep 60 5<&- 6>&-) &
 	local inside=$!
-	eventually 50 test "$D" = "$(readlink /proc/$inside/cwd)"
+	eventually 50 stands_in "$inside" "$D"
 	kill -TERM "$pid"
 	eventually 200 is_gone "$pid"
 	eventually 50 not_mounted
@@ -131,9 +132,11 @@ installed() {
 	# somebody stands inside, so that it can't simply be unmounted
 	(cd "$D" && exec sleep 60) &
 	local inside=$!
-	eventually 50 test "$D" = "$(readlink "/proc/$inside/cwd")"
-	kill -9 "$(daemon)"
-	eventually 100 is_gone "$(daemon || echo 999999999)"
+	eventually 50 stands_in "$inside" "$D"
+	local pid
+	pid=$(daemon)
+	kill -9 "$pid"
+	eventually 100 is_gone "$pid"
 	run ls "$M"
 	assert_has "$output" 'not connected'
 	mount_again

@@ -256,6 +256,35 @@ PY
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 }
 
+@test "forms that end at close: every flush counts as one, and bytes behind it undo it" {
+	echo "$TOKEN_1" >"$D/token"
+	set_token "$TOKEN_2" | python3 -c 'import plistlib, sys
+sys.stdout.buffer.write(plistlib.dumps(plistlib.loads(sys.stdin.buffer.read()), fmt=plistlib.FMT_BINARY))' >"$T/binary"
+	printf %s "$TOKEN_2" >"$T/text"
+	for form in text binary; do
+		python3 - "$D/token" "$T/$form" "$TOKEN_1" "$TOKEN_2" <<'PY'
+import errno, os, sys
+path, message, before, after = sys.argv[1], open(sys.argv[2], "rb").read(), *sys.argv[3:]
+def token():
+    with open(path) as f:
+        return f.read().strip()
+fd = os.open(path, os.O_WRONLY)
+os.write(fd, message)
+assert token() == before
+os.close(os.dup(fd))
+assert token() == after
+os.close(os.dup(fd))
+try:
+    os.write(fd, b"more")
+    sys.exit("taken")
+except OSError as e:
+    assert e.errno == errno.EINVAL, e
+assert token() == before
+PY
+	done
+	assert_equal "$(grep -c '"undo"' "$M/audit")" 2
+}
+
 @test "offsets, O_APPEND, ftruncate" {
 	assert_equal "$(errno_of 'os.pwrite(os.open(p, os.O_WRONLY), b"YWFh\n", 3)' "$D/token")" EINVAL
 	assert_equal "$(errno_of 'os.open(p, os.O_WRONLY | os.O_APPEND)' "$D/token")" EINVAL
