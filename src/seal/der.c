@@ -10,8 +10,8 @@ bool der_next(struct der *in, int class, int tag, bool constructed, struct der *
 	if (!in->left || in->left > LONG_MAX)
 		return false;
 	const uint8_t *at = in->at;
-	int its_tag, its_class;
-	long length;
+	int its_tag = -1, its_class = -1;
+	long length = 0;
 	int form = ASN1_get_object(&at, &length, &its_tag, &its_class, (long)in->left);
 	/* 0x80: an error, too long for what is left among them. 1: the indefinite form, no DER. */
 	if ((form & 0x80) || (form & 1) || its_tag != tag || its_class != class ||

@@ -176,7 +176,7 @@ static enum error set_provider(struct seal_key *key)
 	snprintf(key->properties, sizeof key->properties, "?provider=%s", name);
 	if (strcmp(name, "default") == 0 || strcmp(name, "fips") == 0)
 		return OK;
-	key->turn = malloc(sizeof *key->turn);
+	key->turn = malloc(sizeof(pthread_mutex_t));
 	if (!key->turn || pthread_mutex_init(key->turn, NULL) != 0)
 		return fail(ERR_MEMORY, "out of memory");
 	return OK;

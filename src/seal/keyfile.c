@@ -38,10 +38,10 @@ static bool resolve(const char *path, char out[static PATH_MAX])
 		name--;
 
 	char parent[PATH_MAX] = ".";
-	if (name)
+	if (name) {
 		memcpy(parent, path, name);
-	if (name)
 		parent[name] = 0;
+	}
 	char above[PATH_MAX];
 	if (name == len || !resolve(parent, above))
 		return false;

@@ -83,7 +83,7 @@ static enum error decipher(const struct envelope *envelope, const struct secret 
 	    EVP_DecryptFinal_ex(ctx, content->data + len, &more) <= 0)
 		return fail(ERR_BAD_SEAL,
 			    "the seal's tag doesn't fit its content: it was damaged or changed");
-	content->len = (size_t)(len + more);
+	content->len = (size_t)len + (size_t)more;
 	return OK;
 }
 
