@@ -90,9 +90,9 @@ PY
 }
 
 @test "tail -F shows an event within two seconds; pread works at any offset" {
-	tail -n 0 -F "$M/audit" >"$T/tail" 2>/dev/null &
+	tail -n 1 -F "$M/audit" >"$T/tail" 2>/dev/null &
 	local tail=$!
-	sleep 0.5
+	eventually 100 test -s "$T/tail"
 	echo "$TOKEN_1" >"$D/token"
 	eventually 20 grep -q '"escrow"' "$T/tail"
 	kill $tail
