@@ -89,7 +89,10 @@ enum seal_key_kind { SEAL_KEY_DAILY /* P-256 */, SEAL_KEY_RECOVERY /* RSA-3072 *
 enum error seal_key_make(enum seal_key_kind, const char *name, const char *path,
 			 const char *passphrase_file, struct bytes *certificate);
 
-/* A self-signed certificate for a loaded key, or the one that lies beside it at the URI. DER. */
+/*
+ * The certificate that lies beside a loaded key at its URI, else a new one, self-signed (hardware
+ * may hold a key that can't sign: then signed with a key that isn't kept). DER.
+ */
 enum error seal_key_certificate(const struct seal_key *, const char *name,
 				struct bytes *certificate);
 
