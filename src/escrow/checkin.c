@@ -167,11 +167,39 @@ static enum error doubt_facts(struct tx *tx, struct checkin *in, struct dossier 
 	return record(tx, in, dossier, ACTION_FACTS, reason);
 }
 
+/* Was it sent before what is known of the device's tokens happened? Then that stands. */
+static bool is_late(const struct checkin *in, const struct dossier *dossier)
+{
+	bool overtaken =
+		late(in, dossier->device.escrowed_at) || late(in, dossier->device.checked_out_at);
+	for (int i = 0; i < dossier->count; i++)
+		overtaken = overtaken || late(in, dossier->versions[i].ended_at);
+	return overtaken;
+}
+
+/* Nothing is ever lost: a late token becomes a version that has ended. */
+static enum error keep_late(struct tx *tx, struct checkin *in, struct dossier *dossier)
+{
+	if (in->message->token.len)
+		return token_keep_past(tx, in->escrow, dossier, in->actor, in->sealed,
+				       in->message->at, in->now);
+	return trail_add(tx, in->escrow,
+			 &(struct event){.at = in->now,
+					 .action = ACTION_REMOVE,
+					 .outcome = "none",
+					 .udid = dossier->device.udid,
+					 .actor = in->actor,
+					 .reason = "SetBootstrapToken, sent before the last "
+						   "change: nothing is removed"});
+}
+
 static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	struct effect effect;
-	dossier->device.unenrolled = false;
 	in->had_effect = true;
+	if (is_late(in, dossier))
+		return keep_late(tx, in, dossier);
+	dossier->device.unenrolled = false;
 	if (!in->message->token.len)
 		return token_end(tx, in->escrow, dossier, in->actor, "SetBootstrapToken", in->now,
 				 &effect);
@@ -184,6 +212,7 @@ static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *doss
 static enum error record_none(struct tx *tx, struct checkin *in, const char *udid, const char *why)
 {
 	in->had_effect = true;
+	in->opened = 0; /* what was unsealed stays here */
 	return trail_add(tx, in->escrow,
 			 &(struct event){.at = in->now,
 					 .action = ACTION_RETRIEVE,
@@ -205,7 +234,7 @@ static enum error on_get(struct tx *tx, struct checkin *in, struct dossier *doss
 	if (none)
 		return record_none(tx, in, dossier->device.udid, none);
 	if ((current ? current->id : 0) != in->opened)
-		return fail(ERR_BUSY, "device %s: the token changed meanwhile",
+		return fail(ERR_CHANGED, "device %s: the token changed meanwhile",
 			    dossier->device.udid);
 	return token_retrieved(tx, in->escrow, dossier, in->actor, "GetBootstrapToken", in->now);
 }
@@ -300,7 +329,8 @@ static enum error act_once(struct checkin *in, bool again, struct sealed *sealed
 	TRY(store_change(in->escrow->store, checkin_apply, in));
 	if (message->kind != MESSAGE_GET_BOOTSTRAP_TOKEN || !in->readable)
 		return OK;
-	return mdm_write_reply(token.len ? &token : NULL, reply);
+	/* The transaction decides, not the look before it. */
+	return mdm_write_reply(in->opened ? &token : NULL, reply);
 }
 
 enum error checkin_act(struct escrow *escrow, const struct actor *actor,
@@ -320,8 +350,8 @@ enum error checkin_act(struct escrow *escrow, const struct actor *actor,
 			     .actor = actor,
 			     .message = message,
 			     .readable = readable && !message->webhook};
-	enum error result = ERR_BUSY;
-	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++) {
+	enum error result = ERR_CHANGED;
+	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
 		result = act_once(&in, tries > 0, &sealed, reply);
 	}

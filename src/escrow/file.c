@@ -29,7 +29,7 @@ static enum error retrieve_apply(struct tx *tx, void *context)
 	TRY(dossier_load(tx, job->id, &dossier));
 	const struct version *current = dossier_current(&dossier);
 	if ((current ? current->id : 0) != job->version)
-		return fail(ERR_BUSY, "device %s: the token changed meanwhile",
+		return fail(ERR_CHANGED, "device %s: the token changed meanwhile",
 			    dossier.device.udid);
 	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, NULL, job->now));
 	return current ? dossier_settle(tx, &dossier, job->now) : OK;
@@ -69,8 +69,8 @@ static enum error retrieve_once(struct escrow *escrow, const struct actor *actor
 enum error escrow_retrieve(struct escrow *escrow, const struct actor *actor, int64_t id,
 			   struct secret *text)
 {
-	enum error result = ERR_BUSY;
-	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++)
+	enum error result = ERR_CHANGED;
+	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++)
 		result = retrieve_once(escrow, actor, id, text);
 	return refuse_device(escrow, actor, id, result);
 }
@@ -100,8 +100,8 @@ enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor
 {
 	struct device device;
 	TRY(escrow_device(escrow, id, &device));
-	enum error result = ERR_BUSY;
-	for (int tries = 0; result == ERR_BUSY && tries < TRIES; tries++) {
+	enum error result = ERR_CHANGED;
+	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
 		TRY(token_seal(escrow, device.udid, token, tries > 0, &sealed));
 		struct job job = {.escrow = escrow,
@@ -145,6 +145,16 @@ enum error escrow_remove(struct escrow *escrow, const struct actor *actor, int64
 
 /* ---- taking back ---- */
 
+/* Somebody escrowed, confirmed or removed since: theirs stands. */
+static bool is_overtaken(struct dossier *dossier, const struct effect *effect)
+{
+	const struct version *current = dossier_current(dossier);
+	const struct version *newest = &dossier->versions[dossier->count - 1];
+	if (effect->added)
+		return !current || current->id != effect->added || current->confirmed_at;
+	return current || newest->id != effect->ended;
+}
+
 static enum error undo_apply(struct tx *tx, void *context)
 {
 	struct job *job = context;
@@ -152,8 +162,7 @@ static enum error undo_apply(struct tx *tx, void *context)
 	SCOPED(dossier_free) struct dossier dossier;
 	TRY(dossier_load(tx, job->id, &dossier));
 	struct version *current = dossier_current(&dossier);
-	/* Somebody escrowed or removed since: theirs stands. */
-	if ((current ? current->id : 0) != effect->added)
+	if (is_overtaken(&dossier, effect))
 		return OK;
 	int undone = 0;
 	if (current) {

@@ -12,10 +12,14 @@
 
 void escrow_default_key(const char *store, const char *which, char *out, size_t size)
 {
-	size_t len = strlen(store);
-	while (len > 1 && store[len - 1] == '/')
+	/* Beside the directory, however it was named: "." has its keys outside of it too. */
+	char *path = realpath(store, NULL);
+	const char *name = path ? path : store;
+	size_t len = strlen(name);
+	while (len > 1 && name[len - 1] == '/')
 		len--;
-	snprintf(out, size, "%.*s.%s.pem", (int)len, store, which);
+	snprintf(out, size, "%.*s.%s.pem", (int)len, name, which);
+	free(path);
 }
 
 struct making {

@@ -125,12 +125,19 @@ enum error token_seal(struct escrow *, const char *udid, const struct secret *to
 		      bool even_if_same, struct sealed *out);
 
 /*
- * Escrows in a transaction: a confirmation when it equals the current version. ERR_BUSY: it
+ * Escrows in a transaction: a confirmation when it equals the current version. ERR_CHANGED: it
  * doesn't any more, and there is no blob: seal and come again. The dossier must be settled
  * afterwards.
  */
 enum error token_put(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 		     const struct sealed *, const char *how, int64_t now, struct effect *);
+
+/*
+ * Keeps a token that was sent at `at`, before the last change: as a version that has ended, unless it is
+ * one of the device's versions already.
+ */
+enum error token_keep_past(struct tx *, struct escrow *, struct dossier *, const struct actor *,
+			   const struct sealed *, int64_t at, int64_t now);
 
 /* Ends the current version; nothing when there is none. Settle afterwards. */
 enum error token_end(struct tx *, struct escrow *, struct dossier *, const struct actor *,

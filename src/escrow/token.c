@@ -95,6 +95,30 @@ static enum error confirm(struct tx *tx, struct escrow *escrow, struct dossier *
 					 .reason = how});
 }
 
+/* Adds a version, whose times the caller has set, and puts it on the trail. */
+static enum error add_version(struct tx *tx, struct escrow *escrow, const struct dossier *dossier,
+			      const struct actor *actor, const struct sealed *sealed,
+			      const char *reason, int64_t now, struct version *version)
+{
+	version->device = dossier->device.id;
+	version->token_size = sealed->size;
+	version->verified = true;
+	memcpy(version->mac, sealed->mac, sizeof version->mac);
+	memcpy(version->digest, sealed->digest, sizeof version->digest);
+	TRY(store_version_add(tx, version, sealed->blob.data, sealed->blob.len));
+	char blob[2 * STORE_DIGEST + 1];
+	hex_write(version->digest, sizeof version->digest, blob);
+	return trail_add(tx, escrow,
+			 &(struct event){.at = now,
+					 .action = ACTION_ESCROW,
+					 .outcome = "ok",
+					 .udid = dossier->device.udid,
+					 .version = version->number,
+					 .actor = actor,
+					 .reason = reason,
+					 .blob = blob});
+}
+
 enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
 		     const struct actor *actor, const struct sealed *sealed, const char *how,
 		     int64_t now, struct effect *effect)
@@ -105,7 +129,7 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 	if (current && seal_equal(current->mac, sealed->mac, STORE_DIGEST))
 		return confirm(tx, escrow, dossier, actor, how, now);
 	if (!sealed->blob.len)
-		return fail(ERR_BUSY, "device %s: the token changed meanwhile", device->udid);
+		return fail(ERR_CHANGED, "device %s: the token changed meanwhile", device->udid);
 
 	char reason[256];
 	struct version older;
@@ -123,28 +147,35 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 		TRY(end_current(tx, dossier, END_REPLACED, now));
 	}
 	struct version version = {
-		.device = device->id,
 		.escrowed_at = now,
 		.sealed_at = time_later(device->token_at, now),
-		.token_size = sealed->size,
-		.verified = true,
 	};
-	memcpy(version.mac, sealed->mac, sizeof version.mac);
-	memcpy(version.digest, sealed->digest, sizeof version.digest);
-	TRY(store_version_add(tx, &version, sealed->blob.data, sealed->blob.len));
+	TRY(add_version(tx, escrow, dossier, actor, sealed, reason, now, &version));
 	effect->added = version.id;
+	return OK;
+}
 
-	char blob[2 * STORE_DIGEST + 1];
-	hex_write(version.digest, sizeof version.digest, blob);
-	return trail_add(tx, escrow,
-			 &(struct event){.at = now,
-					 .action = ACTION_ESCROW,
-					 .outcome = "ok",
-					 .udid = device->udid,
-					 .version = version.number,
-					 .actor = actor,
-					 .reason = reason,
-					 .blob = blob});
+enum error token_keep_past(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			   const struct actor *actor, const struct sealed *sealed, int64_t at,
+			   int64_t now)
+{
+	struct version known;
+	enum error found = store_version_with_mac(tx, dossier->device.id, sealed->mac, &known);
+	if (found != ERR_NOT_FOUND)
+		return found;
+	if (!sealed->blob.len)
+		return fail(ERR_CHANGED, "device %s: the token changed meanwhile",
+			    dossier->device.udid);
+	struct version version = {
+		.escrowed_at = at,
+		.sealed_at = now,
+		.ended_at = now,
+		.end = END_REPLACED,
+	};
+	return add_version(tx, escrow, dossier, actor, sealed,
+			   "SetBootstrapToken, sent before the last change: kept as a version that "
+			   "has ended",
+			   now, &version);
 }
 
 enum error token_end(struct tx *tx, struct escrow *escrow, struct dossier *dossier,

@@ -306,9 +306,10 @@ static enum error take(struct writer *writer, const uint8_t *bytes, size_t n, ui
 		return OK;
 	if (writer->state == DONE) {
 		if (!mdm_blank(bytes, n))
-			return take_back(writer, fail(ERR_INVALID, "more bytes came after the "
-								   "message: write one message a "
-								   "descriptor"));
+			return take_back(writer, fail(ERR_INVALID,
+						      "more bytes came after the message: write "
+						      "one message a descriptor, and base64 in one "
+						      "line (a shell's echo writes line by line)"));
 		writer->written += n;
 		return OK;
 	}

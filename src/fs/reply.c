@@ -23,6 +23,7 @@ int reply_errno(enum error code)
 		[ERR_GONE] = ESTALE,
 		[ERR_BUSY] = EBUSY,
 		[ERR_ACCESS] = EACCES,
+		[ERR_CHANGED] = EAGAIN,
 	};
 	return numbers[code];
 }

@@ -187,6 +187,12 @@ enum error seal_key_load(const char *uri, const char *passphrase_file, const cha
 {
 	openssl_forget();
 	*out = NULL;
+	/* The store remembers a URI, and messages show it. */
+	if (strstr(uri, "pin-value="))
+		return fail(ERR_INVALID,
+			    "the key's URI holds a PIN, which everybody could read in the "
+			    "list of processes and in the store: name a file with "
+			    "pin-source= or a passphrase file");
 	SCOPED(secret_free) struct secret content = {0};
 	const char *path = file_of(uri);
 	if (path)

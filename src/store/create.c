@@ -114,12 +114,30 @@ static void remove_files(const char *directory)
 	}
 }
 
+/* A store's directory is copied and cleared as a whole: another one in it, and its keys, would go along. */
+static enum error check_around(const char *path, const char *directory)
+{
+	char around[PATH_MAX], file[PATH_MAX + 32];
+	snprintf(around, sizeof around, "%s", directory);
+	for (char *slash = strrchr(around, '/'); slash && slash != around;
+	     slash = strrchr(around, '/')) {
+		*slash = 0;
+		snprintf(file, sizeof file, "%s/%s", around, DATABASE);
+		if (access(file, F_OK) == 0)
+			return fail(ERR_INVALID,
+				    "%s: it lies inside the store %s; make it elsewhere", path,
+				    around);
+	}
+	return OK;
+}
+
 static enum error make_in(const char *path, const struct store_birth *birth)
 {
 	char directory[PATH_MAX], name[PATH_MAX];
 	if (!realpath(path, directory))
 		return fail_with(path);
 	snprintf(name, sizeof name, "%s", path);
+	TRY(check_around(path, directory));
 	struct store store = {.path = name, .directory = directory, .lock = -1};
 	/* Whoever makes this file makes the store: another `init` at the same time ends here. */
 	TRY(make_file(&store, DATABASE));

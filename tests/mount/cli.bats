@@ -76,6 +76,22 @@ load helper
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 }
 
+@test "init . and init beside: the keys never lie in a store" {
+	mkdir "$T/here"
+	cd "$T/here"
+	escrowfs init .
+	[ -e "$T/here.key.pem" ]
+	[ -e "$T/here.recovery.pem" ]
+	[ -z "$(find "$T/here" -name '*.pem')" ]
+	run -1 escrowfs init "$T/here/inner"
+	assert_has "$output" inside
+	[ ! -e "$T/here/inner" ]
+	run -1 escrowfs init "$S" --key 'pkcs11:object=x?pin-value=SECRETPIN'
+	[[ $output != *SECRETPIN* ]]
+	assert_has "$output" pin-source
+	[ ! -e "$S" ]
+}
+
 @test "a passphrase from a file or a systemd credential, never from the command line" {
 	echo 'correct horse' >"$T/pass"
 	chmod 600 "$T/pass"

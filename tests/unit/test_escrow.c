@@ -3,10 +3,12 @@
  * token.c and writer.c.
  */
 #include "escrow.h"
+#include "base64.h"
 #include "text.h"
 
 #include <openssl/crypto.h>
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -300,6 +302,46 @@ static void undo_only_if_current(void **state)
 	assert_token(f, TOKEN_2);
 }
 
+/* A device that confirmed it meanwhile counts on it. */
+static void undo_not_what_was_confirmed(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const char *first = TOKEN_2 "\n";
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, first, strlen(first), 0), OK);
+	assert_int_equal(write_to(f, WRITER_CHECKIN,
+				  FROM(UDID, "SetBootstrapToken",
+				       "<key>BootstrapToken</key><data>" TOKEN_2 "</data>")),
+			 OK);
+	assert_int_equal(writer_write(writer, &me, "x", 1, strlen(first)), ERR_INVALID);
+	writer_free(writer);
+	assert_token(f, TOKEN_2);
+}
+
+/* A removal is taken back only if nothing happened since. */
+static void undo_of_a_removal(void **state)
+{
+	struct fixture *f = *state;
+	const char *remove = PLIST(PAIR("MessageType", "SetBootstrapToken"));
+	for (int since = 0; since < 2; since++) {
+		struct writer *writer;
+		assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+		assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer),
+				 OK);
+		assert_int_equal(writer_write(writer, &me, remove, strlen(remove), 0), OK);
+		assert_token(f, NULL);
+		if (since) {
+			assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_2 "\n"), OK);
+			assert_int_equal(escrow_remove(f->escrow, &me, f->device.id), OK);
+		}
+		assert_int_equal(writer_write(writer, &me, "x", 1, strlen(remove)), ERR_INVALID);
+		writer_free(writer);
+		assert_token(f, since ? NULL : TOKEN_1);
+	}
+}
+
 static void base64_in_pieces(void **state)
 {
 	struct fixture *f = *state;
@@ -410,6 +452,105 @@ static void checkin_life(void **state)
 	assert_string_equal(word(f), "escrowed");
 }
 
+#define HOOK(time, payload)                                                                        \
+	"{\"created_at\": \"" time "\", \"checkin_event\": {\"raw_payload\": \"" payload "\"}}"
+
+/* A message that is late changes nothing that happened after it; its token is kept all the same. */
+static void late_token(void **state)
+{
+	struct fixture *f = *state;
+	const char *set = FROM(UDID, "SetBootstrapToken",
+			       "<key>BootstrapToken</key><data>" TOKEN_2 "</data>");
+	const char *none = FROM(UDID, "SetBootstrapToken", "");
+	char payload[1024], hook[2048];
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	for (int i = 0; i < 3; i++) {
+		const char *text = i < 2 ? set : none;
+		base64_encode((const uint8_t *)text, strlen(text), (uint8_t *)payload);
+		payload[BASE64_ENCODED(strlen(text))] = 0;
+		snprintf(hook, sizeof hook, HOOK("2020-01-01T00:00:00Z", "%s"), payload);
+		assert_int_equal(write_to(f, WRITER_CHECKIN, hook), OK);
+		assert_token(f, TOKEN_1);
+	}
+	SCOPED(bytes_free) struct bytes text = {0};
+	int64_t change;
+	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &change), OK);
+	assert_says((char *)text.data, "\"Number\": 2");
+	assert_says((char *)text.data, "\"EscrowedAt\": \"2020-01-01T00:00:00.000Z\"");
+	assert_null(strstr((char *)text.data, "\"Number\": 3"));
+	/* In time it is taken. */
+	base64_encode((const uint8_t *)set, strlen(set), (uint8_t *)payload);
+	payload[BASE64_ENCODED(strlen(set))] = 0;
+	snprintf(hook, sizeof hook, HOOK("", "%s"), payload);
+	assert_int_equal(write_to(f, WRITER_CHECKIN, hook), OK);
+	assert_token(f, TOKEN_2);
+}
+
+/* ---- a token that goes while it is being retrieved ---- */
+
+#define RACERS 4
+#define ROUNDS 60
+
+struct racer {
+	struct fixture *fixture;
+	bool leaves; /* or asks for the token */
+	int got;
+};
+
+static enum error say_to(struct racer *racer, const char *text, bool *token)
+{
+	struct writer *writer;
+	const void *data;
+	size_t n = 0;
+	TRY(writer_new(racer->fixture->escrow, WRITER_CHECKIN, 0, true, &writer));
+	enum error result = writer_write(writer, &me, text, strlen(text), 0);
+	if (!result)
+		result = writer_read(writer, &me, 4096, &data, &n);
+	*token = n && memmem(data, n, TOKEN_1, strlen(TOKEN_1)) != NULL;
+	writer_free(writer);
+	return result;
+}
+
+static void *race(void *context)
+{
+	struct racer *racer = context;
+	bool token;
+	for (int i = 0; i < ROUNDS; i++) {
+		if (racer->leaves) {
+			(void)say_to(racer, FROM(UDID, "CheckOut", ""), &token);
+			(void)say_to(racer, FROM(UDID, "TokenUpdate", ""), &token);
+		} else if (say_to(racer, FROM(UDID, "GetBootstrapToken", ""), &token) == OK) {
+			racer->got += token;
+		}
+	}
+	return NULL;
+}
+
+/* Every reply with a token has its line, however the device comes and goes. */
+static void get_race_recorded(void **state)
+{
+	struct fixture *f = *state;
+	struct racer racers[RACERS];
+	pthread_t threads[RACERS];
+	int got = 0, recorded = 0;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	for (int i = 0; i < RACERS; i++) {
+		racers[i] = (struct racer){.fixture = f, .leaves = i % 2};
+		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+	}
+	for (int i = 0; i < RACERS; i++) {
+		pthread_join(threads[i], NULL);
+		got += racers[i].got;
+	}
+	static char text[1 << 20];
+	size_t n;
+	assert_int_equal(escrow_trail_read(f->escrow, 0, text, sizeof text - 1, &n), OK);
+	for (const char *at = text; (at = strstr(at, "\"retrieve\",\"outcome\":\"ok\"")); at++)
+		recorded++;
+	assert_true(got > 0);
+	assert_int_equal(recorded, got);
+}
+
 static void first_hand_evidence(void **state)
 {
 	struct fixture *f = *state;
@@ -513,6 +654,10 @@ int main(void)
 		MOUNTED(same_token_confirms),
 		MOUNTED(more_bytes_undo),
 		MOUNTED(undo_only_if_current),
+		MOUNTED(undo_not_what_was_confirmed),
+		MOUNTED(undo_of_a_removal),
+		MOUNTED(late_token),
+		MOUNTED(get_race_recorded),
 		MOUNTED(base64_in_pieces),
 		MOUNTED(empty_text_is_no_removal),
 		MOUNTED(truncate_by_descriptor),
