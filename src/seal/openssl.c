@@ -43,11 +43,6 @@ void scoped_certificate(X509 **certificate)
 	X509_free(*certificate);
 }
 
-void scoped_certificates(STACK_OF(X509) * *certificates)
-{
-	sk_X509_pop_free(*certificates, X509_free);
-}
-
 void scoped_cipher_ctx(EVP_CIPHER_CTX **ctx)
 {
 	EVP_CIPHER_CTX_free(*ctx);

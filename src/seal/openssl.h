@@ -32,7 +32,6 @@ enum error openssl_certificate_der(const X509 *, struct bytes *der);
 void scoped_bio(BIO **);
 void scoped_bio_chain(BIO **);
 void scoped_certificate(X509 **);
-void scoped_certificates(STACK_OF(X509) **);
 void scoped_cipher_ctx(EVP_CIPHER_CTX **);
 void scoped_cms(CMS_ContentInfo **);
 void scoped_md_ctx(EVP_MD_CTX **);
