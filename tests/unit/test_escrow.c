@@ -56,8 +56,10 @@ static int setup(void **state)
 		return -1;
 	snprintf(f->store, sizeof f->store, "%s/store", f->dir);
 	struct escrow_born born;
-	assert_int_equal(escrow_init(&(struct escrow_birth){.store = f->store}, &me, &born), OK);
-	assert_int_equal(born.recipients, 2);
+	/* A recovery key takes its time to make, under valgrind above all: tests of init have one. */
+	struct escrow_birth birth = {.store = f->store, .no_recovery = true};
+	assert_int_equal(escrow_init(&birth, &me, &born), OK);
+	assert_int_equal(born.recipients, 1);
 	f->escrow = open_escrow(f);
 	assert_int_equal(escrow_device_make(f->escrow, &me, UDID, &f->device), OK);
 	*state = f;
