@@ -26,14 +26,16 @@ struct json_webhook {
 	struct secret payload; /* raw_payload, decoded; len 0: the event carries none */
 };
 
-/* ERR_INVALID says what is wrong. Events of other kinds have no payload. The caller frees
- * out->payload. */
+/* ERR_INVALID says what is wrong; ERR_TOO_BIG. Events of other kinds have no payload. The caller
+ * frees out->payload. */
 enum error json_webhook(const uint8_t *, size_t, struct json_webhook *out);
 
 /*
  * Where the first JSON object in text that comes in pieces ends: the offset behind its brace, or
  * 0: not whole yet. Start with a zeroed scan, give all that is gathered so far each time: each
- * byte is looked at once.
+ * byte is looked at once. Text that starts with something else than an object (white space and a
+ * BOM aside) ends right there, for the parser to refuse; nesting that is too deep is its
+ * to refuse as well.
  */
 struct json_scan {
 	size_t at;
@@ -63,8 +65,8 @@ enum error json_security_write(const struct json_security *, struct bytes *out);
 
 /*
  * Reads what somebody writes to a device's security.json: facts (with `at`, SOURCE_BY_HAND),
- * verdicts read over, null for unknown. ERR_INVALID names the key that is unknown or of the wrong
- * type, or says that it is another device's (Udid).
+ * verdicts read over, null (or an empty text) for unknown. ERR_INVALID names the key that is
+ * unknown or of the wrong type, or says that it is another device's (Udid). ERR_TOO_BIG.
  */
 enum error json_security_read(const uint8_t *, size_t, const char *udid, int64_t at,
 			      struct facts *out);
@@ -82,7 +84,10 @@ struct json_line {
 	int version;
 	char blob[65], chain[65]; /* "" when there is none */
 };
-/* ERR_INVALID: not a line of the trail. */
+/*
+ * Reads a whole line, with its newline. ERR_INVALID: not a line of the trail, or something stands
+ * behind its chain, where the chain covers nothing.
+ */
 enum error json_event_read(const char *line, size_t len, struct json_line *out);
 
 #endif

@@ -1,4 +1,16 @@
+/*
+ * Where a JSON object ends, byte by byte. Only braces outside strings count; brackets, depth and
+ * all else that may be wrong inside are the parser's to refuse.
+ */
 #include "json.h"
+
+#include <string.h>
+
+/* White space, and the three bytes of a BOM. */
+static bool may_lead(uint8_t c)
+{
+	return c && strchr(" \t\r\n\xef\xbb\xbf", c);
+}
 
 size_t json_scan(struct json_scan *scan, const uint8_t *text, size_t len)
 {
@@ -11,11 +23,14 @@ size_t json_scan(struct json_scan *scan, const uint8_t *text, size_t len)
 				scan->escaped = true;
 			else if (c == '"')
 				scan->in_string = false;
-		} else if (c == '"') {
-			scan->in_string = true;
 		} else if (c == '{') {
 			scan->depth++;
-		} else if (c == '}' && --scan->depth <= 0) {
+		} else if (!scan->depth) {
+			if (!may_lead(c))
+				return ++scan->at;
+		} else if (c == '"') {
+			scan->in_string = true;
+		} else if (c == '}' && --scan->depth == 0) {
 			return ++scan->at;
 		}
 	}
