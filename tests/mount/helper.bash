@@ -28,6 +28,7 @@ setup() {
 
 teardown() {
 	local report
+	if declare -F cleanup >/dev/null; then cleanup; fi
 	for m in $(awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | sort -r); do
 		umount "$m" 2>/dev/null || { sleep 0.3; umount "$m" 2>/dev/null || umount -l "$m"; }
 	done
