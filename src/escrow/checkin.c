@@ -142,7 +142,8 @@ static enum error on_check_out(struct tx *tx, struct checkin *in, struct dossier
  */
 static enum error doubt_facts(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
-	char names[256] = "";
+	struct facts before = dossier->facts;
+	int count = 0;
 	for (bool doubted = true; doubted;) {
 		doubted = false;
 		uint32_t by = rules_prerequisites(&dossier->facts, dossier->device.user_enrolled)
@@ -153,16 +154,15 @@ static enum error doubt_facts(struct tx *tx, struct checkin *in, struct dossier 
 				continue;
 			fact->state = FACT_OUT_OF_DATE;
 			doubted = true;
-			size_t len = strlen(names);
-			snprintf(names + len, sizeof names - len, "%s%s", len ? ", " : "",
-				 facts_table[i].name);
+			count++;
 		}
 	}
-	if (!*names)
+	if (!count)
 		return OK;
 	char reason[512];
-	snprintf(reason, sizeof reason,
-		 "SetBootstrapToken: the device escrows, so these are out of date: %s", names);
+	facts_changed(&before, &dossier->facts,
+		      "SetBootstrapToken: the device escrows, so these are out of date", reason,
+		      sizeof reason);
 	dossier->renamed = true;
 	return record(tx, in, dossier, ACTION_FACTS, reason);
 }
@@ -225,7 +225,6 @@ static enum error record_none(struct tx *tx, struct checkin *in, const char *udi
 static enum error on_get(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	in->had_effect = true;
-	const struct version *current = dossier_current(dossier);
 	const char *none =
 		!in->readable ? "GetBootstrapToken: the reply has nowhere to go, so nothing "
 				"was retrieved"
@@ -233,9 +232,7 @@ static enum error on_get(struct tx *tx, struct checkin *in, struct dossier *doss
 					     : NULL;
 	if (none)
 		return record_none(tx, in, dossier->device.udid, none);
-	if ((current ? current->id : 0) != in->opened)
-		return fail(ERR_CHANGED, "device %s: the token changed meanwhile",
-			    dossier->device.udid);
+	TRY(token_still(dossier, in->opened));
 	return token_retrieved(tx, in->escrow, dossier, in->actor, "GetBootstrapToken", in->now);
 }
 

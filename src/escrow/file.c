@@ -28,9 +28,7 @@ static enum error retrieve_apply(struct tx *tx, void *context)
 	SCOPED(dossier_free) struct dossier dossier;
 	TRY(dossier_load(tx, job->id, &dossier));
 	const struct version *current = dossier_current(&dossier);
-	if ((current ? current->id : 0) != job->version)
-		return fail(ERR_CHANGED, "device %s: the token changed meanwhile",
-			    dossier.device.udid);
+	TRY(token_still(&dossier, job->version));
 	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, NULL, job->now));
 	return current ? dossier_settle(tx, &dossier, job->now) : OK;
 }

@@ -124,6 +124,9 @@ enum error token_mac(const struct escrow *, const char *udid, const struct secre
 enum error token_seal(struct escrow *, const char *udid, const struct secret *token,
 		      bool even_if_same, struct sealed *out);
 
+/* Is this row, or 0 for none, still the current version? ERR_CHANGED. */
+enum error token_still(struct dossier *, int64_t version);
+
 /*
  * Escrows in a transaction: a confirmation when it equals the current version. ERR_CHANGED: it
  * doesn't any more, and there is no blob: seal and come again. The dossier must be settled

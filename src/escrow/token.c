@@ -35,6 +35,18 @@ enum error token_mac(const struct escrow *escrow, const char *udid, const struct
 	return seal_mac(escrow->mac_key, named.data, named.len, mac);
 }
 
+/* Another caller came between the look and the change: look again. */
+static enum error changed(const char *udid)
+{
+	return fail(ERR_CHANGED, "device %s: the token changed meanwhile", udid);
+}
+
+enum error token_still(struct dossier *dossier, int64_t version)
+{
+	const struct version *current = dossier_current(dossier);
+	return (current ? current->id : 0) == version ? OK : changed(dossier->device.udid);
+}
+
 /* ---- in ---- */
 
 static enum error same_as_current(struct escrow *escrow, const char *udid, const uint8_t *mac,
@@ -129,7 +141,7 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 	if (current && seal_equal(current->mac, sealed->mac, STORE_DIGEST))
 		return confirm(tx, escrow, dossier, actor, how, now);
 	if (!sealed->blob.len)
-		return fail(ERR_CHANGED, "device %s: the token changed meanwhile", device->udid);
+		return changed(device->udid);
 
 	char reason[256];
 	struct version older;
@@ -164,8 +176,7 @@ enum error token_keep_past(struct tx *tx, struct escrow *escrow, struct dossier 
 	if (found != ERR_NOT_FOUND)
 		return found;
 	if (!sealed->blob.len)
-		return fail(ERR_CHANGED, "device %s: the token changed meanwhile",
-			    dossier->device.udid);
+		return changed(dossier->device.udid);
 	struct version version = {
 		.escrowed_at = at,
 		.sealed_at = now,

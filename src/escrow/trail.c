@@ -58,28 +58,27 @@ static enum error record(struct escrow *escrow, const struct event *event)
 	return store_change(escrow->store, record_apply, &job);
 }
 
-enum error escrow_mounted(struct escrow *escrow, const struct actor *actor, const char *where)
+static enum error record_mount(struct escrow *escrow, enum action action, const struct actor *actor,
+			       const char *where)
 {
 	if (escrow->mode == ESCROW_SEALED)
 		return OK;
 	struct event event = {.at = time_now(),
-			      .action = ACTION_MOUNT,
+			      .action = action,
 			      .outcome = "ok",
 			      .actor = actor,
 			      .reason = where};
 	return record(escrow, &event);
 }
 
+enum error escrow_mounted(struct escrow *escrow, const struct actor *actor, const char *where)
+{
+	return record_mount(escrow, ACTION_MOUNT, actor, where);
+}
+
 enum error escrow_unmounted(struct escrow *escrow, const struct actor *actor, const char *where)
 {
-	if (escrow->mode == ESCROW_SEALED)
-		return OK;
-	struct event event = {.at = time_now(),
-			      .action = ACTION_UNMOUNT,
-			      .outcome = "ok",
-			      .actor = actor,
-			      .reason = where};
-	return record(escrow, &event);
+	return record_mount(escrow, ACTION_UNMOUNT, actor, where);
 }
 
 /* ---- refusals ---- */

@@ -36,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define TOKEN_MAX ((size_t)64 * 1024)
 
@@ -144,9 +145,7 @@ static enum error act_on_token(struct writer *writer, const uint8_t *text, size_
 
 	struct device device;
 	TRY(escrow_device(escrow, writer->id, &device));
-	char folded[2][UDID_MAX + 1];
-	if (*message.id && strcmp(text_fold(message.id, folded[0], sizeof folded[0]),
-				  text_fold(device.udid, folded[1], sizeof folded[1])) != 0)
+	if (*message.id && strcasecmp(message.id, device.udid) != 0)
 		return fail(ERR_INVALID,
 			    "device %s: the message is device %s's; write it to that directory",
 			    device.udid, message.id);
