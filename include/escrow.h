@@ -230,6 +230,27 @@ enum import_result { IMPORT_DONE, IMPORT_NOTHING, IMPORT_REFUSED, IMPORT_RESULTS
 enum error escrow_import(struct escrow *, const struct actor *, const uint8_t *, size_t,
 			 enum import_result *);
 
+/* ---- the past ---- */
+
+/*
+ * Every version that a UDID (in any case of letters) ever had, in the order of numbers: those of
+ * devices of that name that were taken away (`removed`) too. ERR_NOT_FOUND: the store never had
+ * such a device. `each` returns false to stop; it may not call the escrow.
+ */
+typedef bool escrow_each_version(void *context, const struct version *, const char *udid,
+				 bool removed);
+enum error escrow_history(struct escrow *, const char *udid, escrow_each_version *, void *);
+
+/*
+ * Makes an old version's token the current one again, by hand, as a new version sealed to today's
+ * recipients: `made` is its number, 0 when the current version has that token already and was
+ * confirmed. A device that was taken away is made again first. ERR_NOT_FOUND: no such version;
+ * ERR_EXISTS: it is the current one; ERR_NO_KEY, ERR_BAD_SEAL; ERR_FORBIDDEN as for any escrow by
+ * hand.
+ */
+enum error escrow_restore(struct escrow *, const struct actor *, const char *udid, int number,
+			  int *made);
+
 /* What verify found, one sentence at a time. */
 typedef void escrow_finding(void *context, const char *sentence);
 struct escrow_verified {

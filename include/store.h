@@ -162,6 +162,17 @@ typedef bool store_each_change(void *context, int64_t change, int64_t id, const 
 enum error store_devices_changed(struct tx *, int64_t after, int limit, store_each_change *,
 				 void *);
 
+/*
+ * Devices that were taken away. Several may have had one name (in any case of letters): the first
+ * of them stands for all, for ever. By number (ERR_GONE); all of a name, in the order of numbers,
+ * which is the order in which they were there; and the first of each name that has versions.
+ */
+enum error store_removed(struct tx *, int64_t id, struct device *out);
+typedef bool store_each_removed(void *context, const struct device *);
+enum error store_removed_named(struct tx *, const char *udid, store_each_removed *, void *);
+enum error store_removed_devices(struct tx *, int64_t after, int limit, store_each_device *,
+				 void *);
+
 /* How many devices in each status. */
 enum error store_device_counts(struct tx *, uint64_t out[static STATUS_COUNT]);
 

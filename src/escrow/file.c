@@ -17,6 +17,7 @@ struct job {
 	int64_t id, now;
 	int64_t version; /* row: what was unsealed; 0: nothing was there */
 	const struct sealed *sealed;
+	const char *how; /* an escrow's reason on the trail */
 	struct effect *effect;
 };
 
@@ -88,13 +89,13 @@ static enum error escrow_apply(struct tx *tx, void *context)
 		return fail(ERR_FORBIDDEN, "device %s: not escrowed. %s", dossier.device.udid,
 			    needed);
 	}
-	TRY(token_put(tx, job->escrow, &dossier, job->actor, job->sealed, "by hand", job->now,
+	TRY(token_put(tx, job->escrow, &dossier, job->actor, job->sealed, job->how, job->now,
 		      job->effect));
 	return dossier_settle(tx, &dossier, job->now);
 }
 
 enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor, int64_t id,
-				const struct secret *token, struct effect *effect)
+				const struct secret *token, const char *how, struct effect *effect)
 {
 	struct device device;
 	TRY(escrow_device(escrow, id, &device));
@@ -107,6 +108,7 @@ enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor
 				  .id = id,
 				  .now = time_now(),
 				  .sealed = &sealed,
+				  .how = how,
 				  .effect = effect};
 		result = store_change(escrow->store, escrow_apply, &job);
 	}

@@ -155,11 +155,11 @@ enum error token_retrieved(struct tx *, struct escrow *, struct dossier *, const
 			   const char *how, int64_t now);
 
 /*
- * By hand: EPERM while known facts make the device not_supported or not_eligible; recorded by the
+ * By hand (`how` is what the trail says of it): EPERM while known facts make the device not_supported or not_eligible; recorded by the
  * caller.
  */
 enum error token_escrow_by_hand(struct escrow *, const struct actor *, int64_t id,
-				const struct secret *token, struct effect *);
+				const struct secret *token, const char *how, struct effect *);
 enum error token_remove_by_hand(struct escrow *, const struct actor *, int64_t id, struct effect *);
 /* Takes back what a descriptor did, if that is still how things stand. */
 enum error token_undo(struct escrow *, const struct actor *, const struct effect *);

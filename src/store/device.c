@@ -166,6 +166,44 @@ enum error store_devices_changed(struct tx *tx, int64_t after, int limit, store_
 	return rows.error;
 }
 
+/* ---- those that were taken away ---- */
+
+enum error store_removed(struct tx *tx, int64_t id, struct device *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_REMOVED, VALUES(INT(id)));
+	if (sql_next(&rows))
+		return device_read(&rows, out);
+	TRY(rows.error);
+	return fail(ERR_GONE, "device number %lld was not taken away", (long long)id);
+}
+
+enum error store_removed_named(struct tx *tx, const char *udid, store_each_removed *each,
+			       void *context)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_REMOVED_NAMED, VALUES(TEXT(udid)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		struct device device;
+		TRY(device_read(&rows, &device));
+		more = each(context, &device);
+	}
+	return rows.error;
+}
+
+enum error store_removed_devices(struct tx *tx, int64_t after, int limit, store_each_device *each,
+				 void *context)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_REMOVED_DEVICES, VALUES(INT(after), INT(limit)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		char udid[UDID_MAX + 1];
+		sql_text(&rows, 1, udid, sizeof udid);
+		more = each(context, sql_int(&rows, 0), udid);
+	}
+	return rows.error;
+}
+
 enum error store_device_counts(struct tx *tx, uint64_t out[static STATUS_COUNT])
 {
 	uint64_t counts[STATUS_COUNT] = {0};

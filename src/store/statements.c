@@ -80,6 +80,16 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_DEVICES_CHANGED] = "SELECT change, id, udid, removed_at <> 0 FROM device "
 				"WHERE change > ?1 ORDER BY change LIMIT ?2",
 	[SQL_DEVICE_COUNTS] = "SELECT status, devices FROM tally",
+	[SQL_REMOVED] = "SELECT " DEVICE_COLUMNS " FROM device d WHERE id = ?1 AND removed_at <> 0",
+	[SQL_REMOVED_NAMED] = "SELECT " DEVICE_COLUMNS " FROM device d WHERE udid = ?1 AND "
+			      "removed_at <> 0 ORDER BY id",
+	/* Goes through all devices: removed ones are few, and only backups ask. */
+	[SQL_REMOVED_DEVICES] =
+		"SELECT id, udid FROM device d WHERE removed_at <> 0 AND id > ?1 AND NOT EXISTS "
+		"(SELECT 1 FROM device e WHERE e.udid = d.udid AND e.removed_at <> 0 AND "
+		"e.id < d.id) AND EXISTS (SELECT 1 FROM device e CROSS JOIN version v ON "
+		"v.device = e.id WHERE e.udid = d.udid AND e.removed_at <> 0) "
+		"ORDER BY id LIMIT ?2",
 
 	/* ---- facts ---- */
 
