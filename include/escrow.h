@@ -242,6 +242,24 @@ typedef bool escrow_each_version(void *context, const struct version *, const ch
 enum error escrow_history(struct escrow *, const char *udid, escrow_each_version *, void *);
 
 /*
+ * For sealed mounts. Devices that were taken away, as store.h has them: by number (ERR_GONE), by
+ * exact name (ERR_NOT_FOUND), and a page of those that have versions.
+ */
+enum error escrow_removed(struct escrow *, int64_t id, struct device *out);
+enum error escrow_removed_named(struct escrow *, const char *udid, struct device *out);
+enum error escrow_removed_devices(struct escrow *, int64_t after, int limit, store_each_device *,
+				  void *);
+/*
+ * The versions of a device that are not current, in the order of numbers; of one that was taken
+ * away those of every device that had its name and was. Of each, token_size is the length of the
+ * PEM of its seal. By row: ERR_GONE.
+ */
+enum error escrow_past(struct escrow *, const struct device *, store_each_version *, void *);
+enum error escrow_past_version(struct escrow *, int64_t version, struct version *out);
+/* The PEM of a version's seal. The caller frees. */
+enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem);
+
+/*
  * Makes an old version's token the current one again, by hand, as a new version sealed to today's
  * recipients: `made` is its number, 0 when the current version has that token already and was
  * confirmed. A device that was taken away is made again first. ERR_NOT_FOUND: no such version;

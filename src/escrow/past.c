@@ -69,6 +69,98 @@ enum error escrow_history(struct escrow *escrow, const char *udid, escrow_each_v
 	return OK;
 }
 
+/* ---- for sealed mounts ---- */
+
+enum error escrow_removed(struct escrow *escrow, int64_t id, struct device *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_removed(tx, id, out);
+}
+
+static bool first_of_name(void *context, const struct device *device)
+{
+	*(struct device *)context = *device;
+	return false;
+}
+
+enum error escrow_removed_named(struct escrow *escrow, const char *udid, struct device *out)
+{
+	struct device first = {0};
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_removed_named(tx, udid, first_of_name, &first));
+	if (!first.id || strcmp(first.udid, udid) != 0)
+		return fail(ERR_NOT_FOUND, "device %s: none of this name was taken away", udid);
+	*out = first;
+	return OK;
+}
+
+enum error escrow_removed_devices(struct escrow *escrow, int64_t after, int limit,
+				  store_each_device *each, void *context)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return store_removed_devices(tx, after, limit, each, context);
+}
+
+struct sifting {
+	store_each_version *each;
+	void *context;
+	bool more;
+};
+
+static bool sift(void *context, const struct version *version, const char *udid)
+{
+	struct sifting *sifting = context;
+	struct version shown = *version;
+	shown.token_size = (uint32_t)seal_armor_size(version->blob_size);
+	if (version->ended_at)
+		sifting->more = sifting->each(sifting->context, &shown, udid);
+	return sifting->more;
+}
+
+enum error escrow_past(struct escrow *escrow, const struct device *device, store_each_version *each,
+		       void *context)
+{
+	struct rows rows;
+	struct device there;
+	struct sifting sifting = {.each = each, .context = context, .more = true};
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	enum error found = store_device(tx, device->id, &there);
+	if (found != ERR_GONE) {
+		TRY(found);
+		return store_versions(tx, device->id, 0, sift, &sifting);
+	}
+	TRY(find_rows(tx, device->udid, &rows));
+	int count = rows.present ? rows.count - 1 : rows.count;
+	for (int i = 0; i < count && sifting.more; i++)
+		TRY(store_versions(tx, rows.device[i].id, 0, sift, &sifting));
+	return OK;
+}
+
+enum error escrow_past_version(struct escrow *escrow, int64_t id, struct version *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	enum error found = store_version(tx, id, out);
+	if (found == ERR_NOT_FOUND)
+		return fail(ERR_GONE, "version row %lld is not there any more", (long long)id);
+	TRY(found);
+	out->token_size = (uint32_t)seal_armor_size(out->blob_size);
+	return OK;
+}
+
+enum error escrow_seal_text(struct escrow *escrow, int64_t version, struct bytes *pem)
+{
+	SCOPED(bytes_free) struct bytes blob = {0};
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_blob(tx, version, &blob));
+	return seal_armor(blob.data, blob.len, pem);
+}
+
 /* ---- bringing back ---- */
 
 /* A version of a UDID, with its seal. `present` is the device of that name that is there now. */

@@ -39,6 +39,8 @@ static int64_t modified_at(const struct fs *fs, const struct node *node)
 	const struct device *device = &node->device;
 	if (node->kind == KIND_LINK)
 		return device->created_at;
+	if (node->kind == KIND_PAST)
+		return node_past_modified(node);
 	if (node->number == NODE_DEVICES)
 		return changes_devices_at(fs->changes);
 	if (node->kind == KIND_FIXED)

@@ -34,6 +34,6 @@ uint64_t catalog_number(const struct node *directory, int64_t device);
 void catalog_node(const struct node *directory, const struct device *, struct node *out);
 
 extern const struct catalog catalog_devices, catalog_udid, catalog_names, catalog_device_id,
-	catalog_status;
+	catalog_status, catalog_removed;
 
 #endif

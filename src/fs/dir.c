@@ -5,6 +5,7 @@
  */
 #include "catalog.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,9 +63,21 @@ static bool put_node(struct listing *listing, const char *name, const struct nod
 
 /* ---- what there is ---- */
 
-static uint64_t parent_of(const struct node *directory)
+static uint64_t parent_of(struct fs *fs, const struct node *directory)
 {
+	if (directory->kind == KIND_PAST)
+		return node_past_parent(fs, directory);
 	return directory->kind == KIND_DEVICE ? NODE_DEVICES : directory->entry->parent;
+}
+
+/* The last entry of a device's directory. */
+static bool put_history(struct listing *listing, int64_t offset)
+{
+	struct node node;
+	if (2 + FILES_PER_DEVICE <= offset)
+		return true;
+	node_past(PAST_HISTORY, &listing->directory->device, &node);
+	return put_node(listing, tree_history, &node, 2 + FILES_PER_DEVICE);
 }
 
 static bool put_files(struct listing *listing, int64_t offset)
@@ -77,7 +90,34 @@ static bool put_files(struct listing *listing, int64_t offset)
 		if (!put_node(listing, node.entry->name, &node, 2 + i))
 			return false;
 	}
-	return true;
+	return !listing->fs->sealed || put_history(listing, offset);
+}
+
+/* ---- what is old ---- */
+
+struct versions {
+	struct listing *listing;
+	int64_t offset;
+};
+
+static bool put_version(void *context, const struct version *version, const char *udid)
+{
+	struct versions *versions = context;
+	char name[24];
+	(void)udid;
+	snprintf(name, sizeof name, "%d.pem", version->number);
+	return CATALOG + version->number <= versions->offset ||
+	       put_bare(versions->listing, name, tree_past_node(PAST_VERSION, version->id), S_IFREG,
+			CATALOG + version->number);
+}
+
+static enum error put_past(struct listing *listing, int64_t offset)
+{
+	struct versions versions = {.listing = listing, .offset = offset};
+	if (node_is_past(listing->directory, PAST_HISTORY))
+		return node_past_list(listing->fs, listing->directory, put_version, &versions);
+	(void)put_history(listing, offset);
+	return OK;
 }
 
 static bool put_fixed(struct listing *listing, int64_t offset)
@@ -85,7 +125,7 @@ static bool put_fixed(struct listing *listing, int64_t offset)
 	for (int i = 1; i < tree_count; i++) {
 		struct node node;
 		if (2 + i <= offset || tree[i].parent != listing->directory->number ||
-		    (listing->fs->sealed && !tree[i].sealed))
+		    !tree_shown(&tree[i], listing->fs->sealed))
 			continue;
 		node_fixed(&tree[i], &node);
 		if (!put_node(listing, node.entry->name, &node, 2 + i))
@@ -98,7 +138,8 @@ static bool put_listed(struct listing *listing, const struct page *page, int i)
 {
 	int64_t id = page->entry[i].device, offset = page->entry[i].cursor + CATALOG;
 	const char *name = page->entry[i].name;
-	bool link = listing->directory->number != NODE_DEVICES;
+	bool removed = listing->directory->number == NODE_REMOVED;
+	bool link = listing->directory->number != NODE_DEVICES && !removed;
 	struct device device;
 	struct node node;
 	if (!id)
@@ -106,7 +147,8 @@ static bool put_listed(struct listing *listing, const struct page *page, int i)
 	if (!listing->plus)
 		return put_bare(listing, name, catalog_number(listing->directory, id),
 				link ? S_IFLNK : S_IFDIR, offset);
-	if (escrow_device(listing->fs->escrow, id, &device))
+	if (removed ? escrow_removed(listing->fs->escrow, id, &device)
+		    : escrow_device(listing->fs->escrow, id, &device))
 		return true;
 	catalog_node(listing->directory, &device, &node);
 	return put_node(listing, name, &node, offset);
@@ -134,12 +176,14 @@ static enum error list(struct listing *listing, int64_t offset)
 	const struct node *directory = listing->directory;
 	if (offset < 1 && !put_bare(listing, ".", directory->number, S_IFDIR, 1))
 		return OK;
-	if (offset < 2 && !put_bare(listing, "..", parent_of(directory), S_IFDIR, 2))
+	if (offset < 2 && !put_bare(listing, "..", parent_of(listing->fs, directory), S_IFDIR, 2))
 		return OK;
 	if (directory->kind == KIND_DEVICE) {
 		(void)put_files(listing, offset);
 		return OK;
 	}
+	if (directory->kind == KIND_PAST)
+		return put_past(listing, offset);
 	if (directory->entry->catalog)
 		return put_catalog(listing, offset > CATALOG ? offset - CATALOG : 0);
 	(void)put_fixed(listing, offset);

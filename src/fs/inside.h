@@ -40,9 +40,10 @@ struct node {
 	uint64_t number;
 	const struct entry *entry;
 	enum node_kind kind;
-	enum search_by by;    /* KIND_LINK */
-	struct device device; /* KIND_DEVICE, KIND_LINK */
-	char path[NODE_PATH]; /* from the top of the mount; "" of a link */
+	enum search_by by;	/* KIND_LINK */
+	struct device device;	/* KIND_DEVICE, KIND_LINK, KIND_PAST but of a version */
+	struct version version; /* KIND_PAST: of a version */
+	char path[NODE_PATH];	/* from the top of the mount; "" of a link */
 };
 
 /* By number: ERR_GONE when it is of a device that was taken away. */
@@ -54,6 +55,17 @@ enum error node_child(struct fs *, const struct node *directory, const char *nam
 void node_fixed(const struct entry *, struct node *out);
 void node_device(const struct device *, enum device_file, struct node *out);
 void node_link(enum search_by, const struct device *, struct node *out);
+
+/* past.c */
+void node_past(enum past_node, const struct device *, struct node *out);
+enum error node_past_find(struct fs *, const struct entry *, int64_t id, struct node *out);
+enum error node_past_child(struct fs *, const struct node *directory, const char *name,
+			   struct node *out);
+/* The versions in a history directory, for listings. */
+enum error node_past_list(struct fs *, const struct node *directory, store_each_version *, void *);
+bool node_is_past(const struct node *, enum past_node);
+uint64_t node_past_parent(struct fs *, const struct node *);
+int64_t node_past_modified(const struct node *);
 
 bool node_is(const struct node *, enum device_file);
 /* The UDID of the node's device, or NULL: what the trail calls it by. */

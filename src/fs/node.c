@@ -53,6 +53,8 @@ enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 	enum node_kind kind = tree_take_apart(number, &entry, &id, &by);
 	if (!entry)
 		return fail(ERR_GONE, "there is no inode %llu", (unsigned long long)number);
+	if (kind == KIND_PAST)
+		return node_past_find(fs, entry, id, out);
 	if (kind != KIND_FIXED)
 		TRY(escrow_device(fs->escrow, id, &device));
 	if (kind == KIND_FIXED)
@@ -67,7 +69,13 @@ enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 enum error node_child(struct fs *fs, const struct node *directory, const char *name,
 		      struct node *out)
 {
+	if (directory->kind == KIND_PAST)
+		return node_past_child(fs, directory, name, out);
 	if (node_is(directory, FILE_DIRECTORY)) {
+		if (fs->sealed && strcmp(name, tree_history) == 0) {
+			node_past(PAST_HISTORY, &directory->device, out);
+			return OK;
+		}
 		for (int i = FILE_DIRECTORY + 1; i < FILES_PER_DEVICE; i++) {
 			enum device_file file = (enum device_file)i;
 			if (strcmp(tree_device(file)->name, name) == 0) {
@@ -81,7 +89,7 @@ enum error node_child(struct fs *fs, const struct node *directory, const char *n
 		for (int i = 0; i < tree_count; i++) {
 			const struct entry *entry = &tree[i];
 			if (entry->parent == directory->number && entry->node != NODE_ROOT &&
-			    (entry->sealed || !fs->sealed) && strcmp(entry->name, name) == 0) {
+			    tree_shown(entry, fs->sealed) && strcmp(entry->name, name) == 0) {
 				node_fixed(entry, out);
 				return OK;
 			}

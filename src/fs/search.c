@@ -21,6 +21,8 @@ uint64_t catalog_number(const struct node *directory, int64_t device)
 {
 	if (directory->number == NODE_DEVICES)
 		return tree_device_node(device, FILE_DIRECTORY);
+	if (directory->number == NODE_REMOVED)
+		return tree_past_node(PAST_REMOVED, device);
 	return tree_link_node(searched_by(directory), device);
 }
 
@@ -28,6 +30,8 @@ void catalog_node(const struct node *directory, const struct device *device, str
 {
 	if (directory->number == NODE_DEVICES)
 		node_device(device, FILE_DIRECTORY, out);
+	else if (directory->number == NODE_REMOVED)
+		node_past(PAST_REMOVED, device, out);
 	else
 		node_link(searched_by(directory), device, out);
 }
@@ -119,6 +123,13 @@ static enum error list_names(struct fs *fs, const struct node *directory, int64_
 	return OK;
 }
 
+static enum error list_removed(struct fs *fs, const struct node *directory, int64_t after,
+			       struct page *page)
+{
+	(void)directory;
+	return escrow_removed_devices(fs->escrow, after, PAGE_ENTRIES, add_device, page);
+}
+
 /* ---- lookups ---- */
 
 static enum error not_here(const struct node *directory, const char *name)
@@ -147,6 +158,17 @@ static enum error find_udid(struct fs *fs, const struct node *directory, const c
 	if (searched_by(directory) == BY_STATUS &&
 	    device.status != (enum status)(directory->number - NODE_STATUS))
 		return not_here(directory, name);
+	catalog_node(directory, &device, out);
+	return OK;
+}
+
+static enum error find_removed(struct fs *fs, const struct node *directory, const char *name,
+			       struct node *out)
+{
+	struct device device;
+	if (!udid_valid(name, strlen(name)))
+		return not_here(directory, name);
+	TRY(escrow_removed_named(fs->escrow, name, &device));
 	catalog_node(directory, &device, out);
 	return OK;
 }
@@ -199,6 +221,7 @@ const struct catalog catalog_devices = {find_exact, list_devices};
 const struct catalog catalog_udid = {find_udid, list_devices};
 const struct catalog catalog_names = {find_name, list_names};
 const struct catalog catalog_device_id = {find_device_id, list_device_ids};
+const struct catalog catalog_removed = {find_removed, list_removed};
 const struct catalog catalog_status = {find_udid, list_status};
 
 /* ---- links ---- */

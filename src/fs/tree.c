@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#define PAST_BIT (UINT64_C(1) << 51)
 #define LINK_BIT (UINT64_C(1) << 52)
 #define LINK_SHIFT 48
 #define CHECKIN_BIT (UINT64_C(1) << 53)
@@ -37,6 +38,8 @@ const struct entry tree[] = {
 	 .file = &file_trail},
 	{NODE_METRICS, NODE_ROOT, "metrics", REGULAR, .mode = 0444, .fresh = true,
 	 .file = &file_metrics},
+	{NODE_REMOVED, NODE_ROOT, "removed", DIRECTORY, .mode = 0750, .sealed = true,
+	 .only_sealed = true, .catalog = &catalog_removed},
 
 	BY(BY_UDID, "udid", &catalog_udid),
 	BY(BY_SERIAL, "serialnumber", &catalog_names),
@@ -69,6 +72,14 @@ static const struct entry device_tree[FILES_PER_DEVICE] = {
 	 .policy = NODE_POLICIES + FILE_TOKEN, .file = &file_token},
 };
 
+/* The past is its mounter's alone: unlike a token, nothing was ever set on it. */
+static const struct entry past_tree[PAST_COUNT] = {
+	{PAST_HISTORY, 0, "", DIRECTORY, .mode = 0700, .sealed = true},
+	{PAST_VERSION, 0, "", REGULAR, .mode = 0600, .sealed = true, .file = &file_version},
+	{PAST_REMOVED, NODE_REMOVED, "", DIRECTORY, .mode = 0750, .sealed = true},
+};
+const char tree_history[] = "history";
+
 const struct entry tree_link = {.name = "", .type = S_IFLNK, .mode = 0777, .sealed = true};
 /* clang-format on */
 
@@ -83,6 +94,21 @@ const struct entry *tree_fixed(uint64_t node)
 const struct entry *tree_device(enum device_file file)
 {
 	return &device_tree[file];
+}
+
+const struct entry *tree_past(enum past_node past)
+{
+	return &past_tree[past];
+}
+
+bool tree_shown(const struct entry *entry, bool sealed)
+{
+	return sealed ? entry->sealed : !entry->only_sealed;
+}
+
+uint64_t tree_past_node(enum past_node past, int64_t id)
+{
+	return PAST_BIT | (uint64_t)past << LINK_SHIFT | (uint64_t)id;
 }
 
 uint64_t tree_device_node(int64_t device, enum device_file file)
@@ -114,6 +140,12 @@ enum node_kind tree_take_apart(uint64_t node, const struct entry **entry, int64_
 		*by = (enum search_by)((node & (LINK_BIT - 1)) >> LINK_SHIFT);
 		*device = (int64_t)(node & ((UINT64_C(1) << LINK_SHIFT) - 1));
 		return KIND_LINK;
+	}
+	if (node & PAST_BIT) {
+		uint64_t past = (node & (PAST_BIT - 1)) >> LINK_SHIFT;
+		*entry = past < PAST_COUNT ? &past_tree[past] : NULL;
+		*device = (int64_t)(node & ((UINT64_C(1) << LINK_SHIFT) - 1));
+		return KIND_PAST;
 	}
 	if (node < NODE_FIRST_DEVICE) {
 		*entry = tree_fixed(node);

@@ -33,7 +33,7 @@ print(p["MessageType"], p["UDID"], base64.b64encode(p["BootstrapToken"]).decode(
 @test "it needs no key, has no checkin, metrics or policy, and can't be written" {
 	mv "$S.key.pem" "$T/away"
 	seal
-	assert_equal "$(ls "$X" | tr '\n' ' ')" 'audit devices search '
+	assert_equal "$(ls "$X" | tr '\n' ' ')" 'audit devices removed search '
 	assert_equal "$(cat "$X/devices/$UDID/bootstrap_status")" escrowed
 	for what in 'os.open(p + "/devices/'$UDID'/token", os.O_WRONLY)' 'os.mkdir(p + "/devices/X")' 'os.unlink(p + "/audit")' \
 		'os.chmod(p + "/audit", 0o600)' 'os.truncate(p + "/devices/'$UDID'/token", 0)' 'os.utime(p + "/audit")'; do
@@ -102,4 +102,40 @@ print(p["MessageType"], p["UDID"], base64.b64encode(p["BootstrapToken"]).decode(
 	seal
 	run -2 as 1234 ls "$X"
 	run -2 escrowfs mount "$S" "$T/store.x" -o sealed,allow_other
+}
+
+@test "history has one PEM for each version that is not current, and openssl opens it" {
+	echo "$TOKEN_2" >"$D/token"
+	echo "$TOKEN_1" >"$D/token"
+	seal
+	local h=$X/devices/$UDID/history
+	assert_equal "$(ls "$h" | tr '\n' ' ')" '1.pem 2.pem '
+	assert_equal "$(ls "$X/devices/$UDID" | tr '\n' ' ')" 'bootstrap_status history security.json token '
+	assert_equal "$(stat -c %s "$h/2.pem")" "$(wc -c <"$h/2.pem")"
+	openssl cms -decrypt -inform PEM -in "$h/2.pem" -inkey "$S.key.pem" -out "$T/plist"
+	assert_equal "$(reply_token <"$T/plist")" "$TOKEN_2"
+	run ! stat "$h/3.pem"
+	run ! stat "$D/history"
+	assert_equal "$(cd "$h/.." && stat -c %i .)" "$(cd "$h" && stat -c %i ..)"
+}
+
+@test "removed has the history of devices that were taken away, also of several of one name" {
+	truncate -s 0 "$D/token"
+	rmdir "$D"
+	mkdir "$D" "$M/devices/NEVER"
+	rmdir "$M/devices/NEVER"
+	echo "$TOKEN_2" >"$D/token"
+	truncate -s 0 "$D/token"
+	rmdir "$D"
+	mkdir "$D"
+	seal
+	assert_equal "$(ls "$X/removed")" "$UDID"
+	local r=$X/removed/$UDID
+	assert_equal "$(ls -A "$r" "$r/history" | tr '\n' ' ')" "$r: history  $r/history: 1.pem 2.pem "
+	openssl cms -decrypt -inform PEM -in "$r/history/2.pem" -inkey "$S.recovery.pem" -out "$T/plist"
+	assert_equal "$(reply_token <"$T/plist")" "$TOKEN_2"
+	assert_equal "$(ls -A "$X/devices/$UDID/history")" ''
+	[ ! -e "$M/removed" ]
+	tar -C "$X" -cf "$T/tar" .
+	tar -C "$X" -df "$T/tar"
 }

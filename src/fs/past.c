@@ -1,0 +1,137 @@
+/*
+ * The past, in sealed mounts: /devices/UDID/history and /removed/UDID/history hold one PEM for each
+ * version that isn't current, NUMBER.pem. A backup has every token there ever was, and nothing in
+ * here changes but by a new version, a removal or a new seal.
+ */
+#include "file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void node_past(enum past_node past, const struct device *device, struct node *out)
+{
+	*out = (struct node){.number = tree_past_node(past, device->id),
+			     .entry = tree_past(past),
+			     .kind = KIND_PAST,
+			     .device = *device};
+	snprintf(out->path, sizeof out->path, "/%s/%s", past == PAST_REMOVED ? "removed" : "...",
+		 device->udid);
+}
+
+bool node_is_past(const struct node *node, enum past_node past)
+{
+	return node->kind == KIND_PAST && node->entry == tree_past(past);
+}
+
+static void node_version(const struct version *version, struct node *out)
+{
+	*out = (struct node){.number = tree_past_node(PAST_VERSION, version->id),
+			     .entry = tree_past(PAST_VERSION),
+			     .kind = KIND_PAST,
+			     .version = *version};
+	snprintf(out->path, sizeof out->path, "%s/%d.pem", tree_history, version->number);
+}
+
+/* There, or taken away. */
+static enum error find_device(struct fs *fs, int64_t id, struct device *out)
+{
+	enum error found = escrow_device(fs->escrow, id, out);
+	return found == ERR_GONE ? escrow_removed(fs->escrow, id, out) : found;
+}
+
+enum error node_past_find(struct fs *fs, const struct entry *entry, int64_t id, struct node *out)
+{
+	struct device device;
+	struct version version;
+	if (!fs->sealed)
+		return fail(ERR_GONE, "only sealed mounts show the past");
+	if (entry == tree_past(PAST_VERSION)) {
+		TRY(escrow_past_version(fs->escrow, id, &version));
+		node_version(&version, out);
+		return OK;
+	}
+	TRY(find_device(fs, id, &device));
+	node_past((enum past_node)entry->node, &device, out);
+	return OK;
+}
+
+/* ---- in a directory ---- */
+
+enum error node_past_list(struct fs *fs, const struct node *directory, store_each_version *each,
+			  void *context)
+{
+	return escrow_past(fs->escrow, &directory->device, each, context);
+}
+
+struct wanted {
+	const char *name;
+	struct node *out;
+	bool found;
+};
+
+static bool is_wanted(void *context, const struct version *version, const char *udid)
+{
+	struct wanted *wanted = context;
+	char name[24];
+	(void)udid;
+	snprintf(name, sizeof name, "%d.pem", version->number);
+	wanted->found = strcmp(name, wanted->name) == 0;
+	if (wanted->found)
+		node_version(version, wanted->out);
+	return !wanted->found;
+}
+
+enum error node_past_child(struct fs *fs, const struct node *directory, const char *name,
+			   struct node *out)
+{
+	struct wanted wanted = {.name = name, .out = out};
+	if (node_is_past(directory, PAST_HISTORY))
+		TRY(node_past_list(fs, directory, is_wanted, &wanted));
+	else if (node_is_past(directory, PAST_REMOVED) && strcmp(name, tree_history) == 0) {
+		node_past(PAST_HISTORY, &directory->device, out);
+		return OK;
+	}
+	return wanted.found ? OK
+			    : fail(ERR_NOT_FOUND, "%s: there is no %s here", directory->path, name);
+}
+
+uint64_t node_past_parent(struct fs *fs, const struct node *node)
+{
+	struct device device;
+	if (!node_is_past(node, PAST_HISTORY))
+		return node->entry->parent;
+	return escrow_device(fs->escrow, node->device.id, &device) == OK
+		       ? tree_device_node(node->device.id, FILE_DIRECTORY)
+		       : tree_past_node(PAST_REMOVED, node->device.id);
+}
+
+int64_t node_past_modified(const struct node *node)
+{
+	if (node_is_past(node, PAST_VERSION))
+		return node->version.sealed_at;
+	return node_is_past(node, PAST_HISTORY) ? node->device.token_at : node->device.created_at;
+}
+
+/* ---- the PEM ---- */
+
+static enum error version_stat(struct fs *fs, const struct node *node, struct stat *attr)
+{
+	(void)fs;
+	attr->st_size = node->version.token_size;
+	return OK;
+}
+
+static enum error version_open(struct handle *handle, const struct node *node,
+			       const struct actor *actor, struct fuse_file_info *info)
+{
+	(void)actor;
+	info->keep_cache = 1;
+	return escrow_seal_text(handle->fs->escrow, node->version.id, &handle->text);
+}
+
+const struct file file_version = {
+	.stat = version_stat,
+	.open = version_open,
+	.why_not = "an old version stays as it is; `escrowfs restore` makes it current again",
+};
