@@ -13,7 +13,7 @@ prepare() {
 
 @test "history lists every version, in any case of the UDID, and no token" {
 	truncate -s 0 "$D/token"
-	run -0 escrowfs history "$S" "${UDID,,}"
+	run -0 --separate-stderr escrowfs history "$S" "${UDID,,}"
 	assert_has "${lines[1]}" replaced
 	assert_has "${lines[2]}" removed
 	[ "${#lines[@]}" -eq 3 ]
@@ -21,7 +21,7 @@ prepare() {
 	run -1 escrowfs history "$S" NOT-THERE
 	assert_has "$output" 'NOT-THERE'
 	mkdir "$M/devices/EMPTY"
-	run -0 escrowfs history "$S" EMPTY
+	run -0 --separate-stderr escrowfs history "$S" EMPTY
 	assert_has "$output" 'No token'
 }
 
@@ -30,7 +30,7 @@ prepare() {
 	assert_has "$output" 'version 3 is the current one'
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 	grep -q '"action":"escrow".*"version":3.*by hand: version 1 restored; a replay: the token equals version 1' "$M/audit"
-	run -0 escrowfs history "$S" "$UDID"
+	run -0 --separate-stderr escrowfs history "$S" "$UDID"
 	assert_has "${lines[3]}" current
 	run -0 escrowfs verify "$S"
 }
@@ -56,12 +56,12 @@ prepare() {
 @test "restore brings back the token of a device that was taken away" {
 	truncate -s 0 "$D/token"
 	rmdir "$D"
-	run -0 escrowfs history "$S" "$UDID"
+	run -0 --separate-stderr escrowfs history "$S" "$UDID"
 	assert_has "${lines[1]}" 'taken away'
 	run -0 escrowfs restore "$S" "$UDID" 2
 	eventually 30 test -d "$D"
 	assert_equal "$(cat "$D/token")" "$TOKEN_2"
-	run -0 escrowfs history "$S" "$UDID"
+	run -0 --separate-stderr escrowfs history "$S" "$UDID"
 	assert_has "${lines[3]}" '3 '
 	assert_has "${lines[3]}" current
 }

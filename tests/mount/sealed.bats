@@ -114,8 +114,8 @@ print(p["MessageType"], p["UDID"], base64.b64encode(p["BootstrapToken"]).decode(
 	assert_equal "$(stat -c %s "$h/2.pem")" "$(wc -c <"$h/2.pem")"
 	openssl cms -decrypt -inform PEM -in "$h/2.pem" -inkey "$S.key.pem" -out "$T/plist"
 	assert_equal "$(reply_token <"$T/plist")" "$TOKEN_2"
-	run ! stat "$h/3.pem"
-	run ! stat "$D/history"
+	run -1 stat "$h/3.pem"
+	run -1 stat "$D/history"
 	assert_equal "$(cd "$h/.." && stat -c %i .)" "$(cd "$h" && stat -c %i ..)"
 }
 
