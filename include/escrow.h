@@ -237,9 +237,7 @@ enum error escrow_import(struct escrow *, const struct actor *, const uint8_t *,
  * devices of that name that were taken away (`removed`) too. ERR_NOT_FOUND: the store never had
  * such a device. `each` returns false to stop; it may not call the escrow.
  */
-typedef bool escrow_each_version(void *context, const struct version *, const char *udid,
-				 bool removed);
-enum error escrow_history(struct escrow *, const char *udid, escrow_each_version *, void *);
+enum error escrow_history(struct escrow *, const char *udid, store_each_past *, void *);
 
 /*
  * For sealed mounts. Devices that were taken away, as store.h has them: by number (ERR_GONE), by

@@ -129,8 +129,9 @@ struct device {
 	uint32_t security_size; /* bytes of security.json */
 	uint32_t token_size;	/* bytes of the current token; 0: none */
 	int64_t security_at, status_at,
-		token_at; /* each strictly later than before when its file changes */
-	int64_t change;	  /* the change number that touched it last; set by the store */
+		token_at;   /* each strictly later than before when its file changes */
+	int64_t change;	    /* the change number that touched it last; set by the store */
+	int64_t removed_at; /* when it was taken away; 0: it is there; set by the store */
 };
 
 /* By its exact name; by its name in any case; by number (ERR_GONE when it isn't there any more). */
@@ -164,12 +165,11 @@ enum error store_devices_changed(struct tx *, int64_t after, int limit, store_ea
 
 /*
  * Devices that were taken away. Several may have had one name (in any case of letters): the first
- * of them stands for all, for ever. By number (ERR_GONE); all of a name, in the order of numbers,
- * which is the order in which they were there; and the first of each name that has versions.
+ * of them stands for all, for ever. By number (ERR_GONE); the first of a name (ERR_NOT_FOUND); and
+ * a page of the first ones of all names that have versions.
  */
 enum error store_removed(struct tx *, int64_t id, struct device *out);
-typedef bool store_each_removed(void *context, const struct device *);
-enum error store_removed_named(struct tx *, const char *udid, store_each_removed *, void *);
+enum error store_removed_named(struct tx *, const char *udid, struct device *out);
 enum error store_removed_devices(struct tx *, int64_t after, int limit, store_each_device *,
 				 void *);
 
@@ -204,6 +204,9 @@ enum error store_names(struct tx *, enum name_kind, int64_t after, int limit, st
 /* ---- versions ---- */
 
 enum version_end { END_NONE, END_REPLACED, END_REMOVED, END_UNDONE, END_COUNT };
+/* "replaced" and the rest; NULL for END_NONE. */
+const char *version_end_word(enum version_end);
+
 enum version_renewal {
 	RENEWAL_NONE,
 	RENEWAL_AUTHENTICATED, /* since it was escrowed the device sent Authenticate */
@@ -236,6 +239,13 @@ enum error store_version_with_mac(struct tx *, int64_t device,
  * after `after`. */
 typedef bool store_each_version(void *context, const struct version *, const char *udid);
 enum error store_versions(struct tx *, int64_t device, int64_t after, store_each_version *, void *);
+
+/*
+ * Every version that a name (in any case of letters) ever had, in the order of numbers: those of
+ * devices that were taken away (`removed`) too.
+ */
+typedef bool store_each_past(void *context, const struct version *, const char *udid, bool removed);
+enum error store_versions_named(struct tx *, const char *udid, store_each_past *, void *);
 
 /* The sealed blob of a version. The caller frees `out`. */
 enum error store_blob(struct tx *, int64_t version, struct bytes *out);

@@ -4,13 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const endings[END_COUNT] = {
-	[END_NONE] = "current",
-	[END_REPLACED] = "replaced",
-	[END_REMOVED] = "removed",
-	[END_UNDONE] = "undone",
-};
-
 static bool print_version(void *context, const struct version *version, const char *udid,
 			  bool removed)
 {
@@ -22,7 +15,8 @@ static bool print_version(void *context, const struct version *version, const ch
 	time_text(version->escrowed_at, escrowed);
 	if (version->ended_at)
 		time_text(version->ended_at, ended);
-	printf("%7d  %-24s  %-24s  %s%s\n", version->number, escrowed, ended, endings[version->end],
+	printf("%7d  %-24s  %-24s  %s%s\n", version->number, escrowed, ended,
+	       version->ended_at ? version_end_word(version->end) : "current",
 	       removed ? " (the device was taken away)" : "");
 	return true;
 }

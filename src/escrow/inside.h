@@ -155,8 +155,8 @@ enum error token_retrieved(struct tx *, struct escrow *, struct dossier *, const
 			   const char *how, int64_t now);
 
 /*
- * By hand (`how` is what the trail says of it): EPERM while known facts make the device not_supported or not_eligible; recorded by the
- * caller.
+ * By hand (`how` is what the trail says of it): EPERM while known facts make the device
+ * not_supported or not_eligible; recorded by the caller.
  */
 enum error token_escrow_by_hand(struct escrow *, const struct actor *, int64_t id,
 				const struct secret *token, const char *how, struct effect *);

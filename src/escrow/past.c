@@ -12,61 +12,25 @@
 
 /* ---- looking ---- */
 
-#define ROWS_MAX 64 /* devices of one name, one after the other */
-
-/* The devices that a UDID was, in the order in which they were there. */
-struct rows {
-	struct device device[ROWS_MAX + 1];
-	int count;
-	bool present; /* the last one is there now */
-};
-
-static bool add_row(void *context, const struct device *device)
+/* The device of that name that is there, else the first that was taken away. ERR_NOT_FOUND. */
+static enum error find_any(struct tx *tx, const char *udid, struct device *out)
 {
-	struct rows *rows = context;
-	rows->device[rows->count++] = *device;
-	return rows->count < ROWS_MAX;
+	enum error found = store_device_folded(tx, udid, out);
+	if (found == ERR_NOT_FOUND)
+		found = store_removed_named(tx, udid, out);
+	if (found == ERR_NOT_FOUND)
+		return fail(found, "device %s: the store never had one of this name", udid);
+	return found;
 }
 
-static enum error find_rows(struct tx *tx, const char *udid, struct rows *rows)
-{
-	rows->count = 0;
-	TRY(store_removed_named(tx, udid, add_row, rows));
-	enum error found = store_device_folded(tx, udid, &rows->device[rows->count]);
-	rows->present = found == OK;
-	if (rows->present)
-		rows->count++;
-	if (!rows->count)
-		return fail(ERR_NOT_FOUND, "device %s: the store never had one of this name", udid);
-	return found == ERR_NOT_FOUND ? OK : found;
-}
-
-struct telling {
-	escrow_each_version *each;
-	void *context;
-	bool removed, more;
-};
-
-static bool tell(void *context, const struct version *version, const char *udid)
-{
-	struct telling *telling = context;
-	telling->more = telling->each(telling->context, version, udid, telling->removed);
-	return telling->more;
-}
-
-enum error escrow_history(struct escrow *escrow, const char *udid, escrow_each_version *each,
+enum error escrow_history(struct escrow *escrow, const char *udid, store_each_past *each,
 			  void *context)
 {
-	struct rows rows;
-	struct telling telling = {.each = each, .context = context, .more = true};
+	struct device device;
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	TRY(find_rows(tx, udid, &rows));
-	for (int i = 0; i < rows.count && telling.more; i++) {
-		telling.removed = i < rows.count - 1 || !rows.present;
-		TRY(store_versions(tx, rows.device[i].id, 0, tell, &telling));
-	}
-	return OK;
+	TRY(find_any(tx, udid, &device));
+	return store_versions_named(tx, udid, each, context);
 }
 
 /* ---- for sealed mounts ---- */
@@ -78,19 +42,13 @@ enum error escrow_removed(struct escrow *escrow, int64_t id, struct device *out)
 	return store_removed(tx, id, out);
 }
 
-static bool first_of_name(void *context, const struct device *device)
-{
-	*(struct device *)context = *device;
-	return false;
-}
-
 enum error escrow_removed_named(struct escrow *escrow, const char *udid, struct device *out)
 {
-	struct device first = {0};
+	struct device first;
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	TRY(store_removed_named(tx, udid, first_of_name, &first));
-	if (!first.id || strcmp(first.udid, udid) != 0)
+	TRY(store_removed_named(tx, udid, &first));
+	if (strcmp(first.udid, udid) != 0)
 		return fail(ERR_NOT_FOUND, "device %s: none of this name was taken away", udid);
 	*out = first;
 	return OK;
@@ -107,37 +65,26 @@ enum error escrow_removed_devices(struct escrow *escrow, int64_t after, int limi
 struct sifting {
 	store_each_version *each;
 	void *context;
-	bool more;
+	bool removed; /* versions of devices that were taken away, or of the one there */
 };
 
-static bool sift(void *context, const struct version *version, const char *udid)
+static bool sift(void *context, const struct version *version, const char *udid, bool removed)
 {
-	struct sifting *sifting = context;
+	const struct sifting *sifting = context;
 	struct version shown = *version;
+	if (!version->ended_at || removed != sifting->removed)
+		return true;
 	shown.token_size = (uint32_t)seal_armor_size(version->blob_size);
-	if (version->ended_at)
-		sifting->more = sifting->each(sifting->context, &shown, udid);
-	return sifting->more;
+	return sifting->each(sifting->context, &shown, udid);
 }
 
 enum error escrow_past(struct escrow *escrow, const struct device *device, store_each_version *each,
 		       void *context)
 {
-	struct rows rows;
-	struct device there;
-	struct sifting sifting = {.each = each, .context = context, .more = true};
+	struct sifting sifting = {each, context, device->removed_at != 0};
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	enum error found = store_device(tx, device->id, &there);
-	if (found != ERR_GONE) {
-		TRY(found);
-		return store_versions(tx, device->id, 0, sift, &sifting);
-	}
-	TRY(find_rows(tx, device->udid, &rows));
-	int count = rows.present ? rows.count - 1 : rows.count;
-	for (int i = 0; i < count && sifting.more; i++)
-		TRY(store_versions(tx, rows.device[i].id, 0, sift, &sifting));
-	return OK;
+	return store_versions_named(tx, device->udid, sift, &sifting);
 }
 
 enum error escrow_past_version(struct escrow *escrow, int64_t id, struct version *out)
@@ -163,10 +110,12 @@ enum error escrow_seal_text(struct escrow *escrow, int64_t version, struct bytes
 
 /* ---- bringing back ---- */
 
-/* A version of a UDID, with its seal. `present` is the device of that name that is there now. */
+/* A version of a UDID, with its seal. */
 struct found {
-	struct device device, present; /* present.id 0: none */
+	int number;	      /* wanted */
+	struct device device; /* as find_any() has it */
 	struct version version;
+	bool removed; /* the version is of a device that was taken away */
 	struct bytes blob;
 };
 
@@ -175,25 +124,27 @@ static void found_free(struct found *found)
 	bytes_free(&found->blob);
 }
 
-static enum error find_version(struct escrow *escrow, const char *udid, int number,
-			       struct found *out)
+static bool is_wanted(void *context, const struct version *version, const char *udid, bool removed)
 {
-	struct rows rows;
+	struct found *found = context;
+	(void)udid;
+	if (version->number != found->number)
+		return true;
+	found->version = *version;
+	found->removed = removed;
+	return false;
+}
+
+static enum error find_version(struct escrow *escrow, const char *udid, struct found *out)
+{
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	TRY(find_rows(tx, udid, &rows));
-	if (rows.present)
-		out->present = rows.device[rows.count - 1];
-	enum error found = ERR_NOT_FOUND;
-	for (int i = 0; i < rows.count && found == ERR_NOT_FOUND; i++) {
-		out->device = rows.device[i];
-		found = store_version_numbered(tx, out->device.id, number, &out->version);
-	}
-	if (found == ERR_NOT_FOUND)
+	TRY(find_any(tx, udid, &out->device));
+	TRY(store_versions_named(tx, udid, is_wanted, out));
+	if (!out->version.id)
 		return fail(ERR_NOT_FOUND,
 			    "device %s: it has no version %d; `escrowfs history %s %s` lists them",
-			    udid, number, escrow->path, udid);
-	TRY(found);
+			    udid, out->number, escrow->path, udid);
 	return store_blob(tx, out->version.id, &out->blob);
 }
 
@@ -210,10 +161,10 @@ static enum error number_of(struct escrow *escrow, int64_t version, int *number)
 static enum error restore(struct escrow *escrow, const struct actor *actor, const char *udid,
 			  int number, int *made)
 {
-	SCOPED(found_free) struct found found = {0};
+	SCOPED(found_free) struct found found = {.number = number};
 	SCOPED(secret_free) struct secret token = {0};
-	TRY(find_version(escrow, udid, number, &found));
-	if (!found.version.ended_at && found.device.id == found.present.id)
+	TRY(find_version(escrow, udid, &found));
+	if (!found.version.ended_at && !found.removed)
 		return fail(ERR_EXISTS, "device %s: version %d is the current one already", udid,
 			    number);
 	if (!escrow->key)
@@ -222,12 +173,12 @@ static enum error restore(struct escrow *escrow, const struct actor *actor, cons
 			    "name one with --key URI",
 			    udid, number, escrow->key_uri);
 	TRY(token_open(escrow, &found.device, &found.version, &found.blob, &token));
-	if (!found.present.id)
-		TRY(escrow_device_make(escrow, actor, found.device.udid, &found.present));
+	if (found.device.removed_at)
+		TRY(escrow_device_make(escrow, actor, found.device.udid, &found.device));
 	char how[64];
 	struct effect effect;
 	snprintf(how, sizeof how, "by hand: version %d restored", number);
-	TRY(token_escrow_by_hand(escrow, actor, found.present.id, &token, how, &effect));
+	TRY(token_escrow_by_hand(escrow, actor, found.device.id, &token, how, &effect));
 	*made = 0;
 	return effect.added ? number_of(escrow, effect.added, made) : OK;
 }

@@ -5,7 +5,6 @@
  */
 #include "catalog.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,10 +62,10 @@ static bool put_node(struct listing *listing, const char *name, const struct nod
 
 /* ---- what there is ---- */
 
-static uint64_t parent_of(struct fs *fs, const struct node *directory)
+static uint64_t parent_of(const struct node *directory)
 {
 	if (directory->kind == KIND_PAST)
-		return node_past_parent(fs, directory);
+		return node_past_parent(directory);
 	return directory->kind == KIND_DEVICE ? NODE_DEVICES : directory->entry->parent;
 }
 
@@ -103,9 +102,9 @@ struct versions {
 static bool put_version(void *context, const struct version *version, const char *udid)
 {
 	struct versions *versions = context;
-	char name[24];
+	char name[PAST_NAME];
 	(void)udid;
-	snprintf(name, sizeof name, "%d.pem", version->number);
+	node_past_name(version, name);
 	return CATALOG + version->number <= versions->offset ||
 	       put_bare(versions->listing, name, tree_past_node(PAST_VERSION, version->id), S_IFREG,
 			CATALOG + version->number);
@@ -176,7 +175,7 @@ static enum error list(struct listing *listing, int64_t offset)
 	const struct node *directory = listing->directory;
 	if (offset < 1 && !put_bare(listing, ".", directory->number, S_IFDIR, 1))
 		return OK;
-	if (offset < 2 && !put_bare(listing, "..", parent_of(listing->fs, directory), S_IFDIR, 2))
+	if (offset < 2 && !put_bare(listing, "..", parent_of(directory), S_IFDIR, 2))
 		return OK;
 	if (directory->kind == KIND_DEVICE) {
 		(void)put_files(listing, offset);

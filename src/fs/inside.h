@@ -43,7 +43,7 @@ struct node {
 	enum search_by by;	/* KIND_LINK */
 	struct device device;	/* KIND_DEVICE, KIND_LINK, KIND_PAST but of a version */
 	struct version version; /* KIND_PAST: of a version */
-	char path[NODE_PATH];	/* from the top of the mount; "" of a link */
+	char path[NODE_PATH];	/* from the top of the mount; "" of a link, and of what is old */
 };
 
 /* By number: ERR_GONE when it is of a device that was taken away. */
@@ -63,8 +63,10 @@ enum error node_past_child(struct fs *, const struct node *directory, const char
 			   struct node *out);
 /* The versions in a history directory, for listings. */
 enum error node_past_list(struct fs *, const struct node *directory, store_each_version *, void *);
+#define PAST_NAME 16 /* "12.pem" */
+void node_past_name(const struct version *, char name[static PAST_NAME]);
 bool node_is_past(const struct node *, enum past_node);
-uint64_t node_past_parent(struct fs *, const struct node *);
+uint64_t node_past_parent(const struct node *);
 int64_t node_past_modified(const struct node *);
 
 bool node_is(const struct node *, enum device_file);

@@ -15,8 +15,6 @@ void node_past(enum past_node past, const struct device *device, struct node *ou
 			     .entry = tree_past(past),
 			     .kind = KIND_PAST,
 			     .device = *device};
-	snprintf(out->path, sizeof out->path, "/%s/%s", past == PAST_REMOVED ? "removed" : "...",
-		 device->udid);
 }
 
 bool node_is_past(const struct node *node, enum past_node past)
@@ -30,7 +28,6 @@ static void node_version(const struct version *version, struct node *out)
 			     .entry = tree_past(PAST_VERSION),
 			     .kind = KIND_PAST,
 			     .version = *version};
-	snprintf(out->path, sizeof out->path, "%s/%d.pem", tree_history, version->number);
 }
 
 /* There, or taken away. */
@@ -58,6 +55,11 @@ enum error node_past_find(struct fs *fs, const struct entry *entry, int64_t id, 
 
 /* ---- in a directory ---- */
 
+void node_past_name(const struct version *version, char name[static PAST_NAME])
+{
+	snprintf(name, PAST_NAME, "%d.pem", version->number);
+}
+
 enum error node_past_list(struct fs *fs, const struct node *directory, store_each_version *each,
 			  void *context)
 {
@@ -73,9 +75,9 @@ struct wanted {
 static bool is_wanted(void *context, const struct version *version, const char *udid)
 {
 	struct wanted *wanted = context;
-	char name[24];
+	char name[PAST_NAME];
 	(void)udid;
-	snprintf(name, sizeof name, "%d.pem", version->number);
+	node_past_name(version, name);
 	wanted->found = strcmp(name, wanted->name) == 0;
 	if (wanted->found)
 		node_version(version, wanted->out);
@@ -96,14 +98,12 @@ enum error node_past_child(struct fs *fs, const struct node *directory, const ch
 			    : fail(ERR_NOT_FOUND, "%s: there is no %s here", directory->path, name);
 }
 
-uint64_t node_past_parent(struct fs *fs, const struct node *node)
+uint64_t node_past_parent(const struct node *node)
 {
-	struct device device;
 	if (!node_is_past(node, PAST_HISTORY))
 		return node->entry->parent;
-	return escrow_device(fs->escrow, node->device.id, &device) == OK
-		       ? tree_device_node(node->device.id, FILE_DIRECTORY)
-		       : tree_past_node(PAST_REMOVED, node->device.id);
+	return node->device.removed_at ? tree_past_node(PAST_REMOVED, node->device.id)
+				       : tree_device_node(node->device.id, FILE_DIRECTORY);
 }
 
 int64_t node_past_modified(const struct node *node)

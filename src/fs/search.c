@@ -143,7 +143,8 @@ static enum error find_exact(struct fs *fs, const struct node *directory, const 
 	struct device device;
 	if (!udid_valid(name, strlen(name)))
 		return not_here(directory, name);
-	TRY(escrow_device_named(fs->escrow, name, &device));
+	TRY(directory->number == NODE_REMOVED ? escrow_removed_named(fs->escrow, name, &device)
+					      : escrow_device_named(fs->escrow, name, &device));
 	catalog_node(directory, &device, out);
 	return OK;
 }
@@ -158,17 +159,6 @@ static enum error find_udid(struct fs *fs, const struct node *directory, const c
 	if (searched_by(directory) == BY_STATUS &&
 	    device.status != (enum status)(directory->number - NODE_STATUS))
 		return not_here(directory, name);
-	catalog_node(directory, &device, out);
-	return OK;
-}
-
-static enum error find_removed(struct fs *fs, const struct node *directory, const char *name,
-			       struct node *out)
-{
-	struct device device;
-	if (!udid_valid(name, strlen(name)))
-		return not_here(directory, name);
-	TRY(escrow_removed_named(fs->escrow, name, &device));
 	catalog_node(directory, &device, out);
 	return OK;
 }
@@ -221,7 +211,7 @@ const struct catalog catalog_devices = {find_exact, list_devices};
 const struct catalog catalog_udid = {find_udid, list_devices};
 const struct catalog catalog_names = {find_name, list_names};
 const struct catalog catalog_device_id = {find_device_id, list_device_ids};
-const struct catalog catalog_removed = {find_removed, list_removed};
+const struct catalog catalog_removed = {find_exact, list_removed};
 const struct catalog catalog_status = {find_udid, list_status};
 
 /* ---- links ---- */

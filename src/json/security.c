@@ -68,8 +68,6 @@ static enum error put_response(json_t *to, const struct json_security *security)
 
 static enum error put_version(json_t *to, const struct version *version)
 {
-	static const char *const ends[END_COUNT] = {
-		[END_REPLACED] = "replaced", [END_REMOVED] = "removed", [END_UNDONE] = "undone"};
 	json_t *object = json_object();
 	if (json_array_append_new(to, object))
 		return fail(ERR_MEMORY, "out of memory");
@@ -77,7 +75,7 @@ static enum error put_version(json_t *to, const struct version *version)
 	TRY(put_time(object, "EscrowedAt", version->escrowed_at));
 	TRY(put_time(object, "ConfirmedAt", version->confirmed_at));
 	TRY(put_time(object, "EndedAt", version->ended_at));
-	return put_words(object, "Ended", ends[version->end]);
+	return put_words(object, "Ended", version_end_word(version->end));
 }
 
 static enum error put_versions(json_t *to, const struct json_security *security)

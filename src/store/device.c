@@ -22,6 +22,7 @@ enum error device_read(struct rows *rows, struct device *out)
 		.status_at = sql_int(rows, 16),
 		.token_at = sql_int(rows, 17),
 		.change = sql_int(rows, 18),
+		.removed_at = sql_int(rows, 19),
 	};
 	sql_text(rows, 1, device.udid, sizeof device.udid);
 	sql_text(rows, 5, device.identity, sizeof device.identity);
@@ -134,6 +135,17 @@ enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
 
 /* ---- listing ---- */
 
+static enum error list(struct rows *rows, store_each_device *each, void *context)
+{
+	bool more = true;
+	while (more && sql_next(rows)) {
+		char udid[UDID_MAX + 1];
+		sql_text(rows, 1, udid, sizeof udid);
+		more = each(context, sql_int(rows, 0), udid);
+	}
+	return rows->error;
+}
+
 enum error store_devices(struct tx *tx, enum status status, int64_t after, int limit,
 			 store_each_device *each, void *context)
 {
@@ -142,13 +154,7 @@ enum error store_devices(struct tx *tx, enum status status, int64_t after, int l
 				   ? sql_query(tx, SQL_DEVICES, VALUES(INT(after), INT(limit)))
 				   : sql_query(tx, SQL_DEVICES_IN_STATUS,
 					       VALUES(INT(after), INT(limit), INT(status)));
-	bool more = true;
-	while (more && sql_next(&rows)) {
-		char udid[UDID_MAX + 1];
-		sql_text(&rows, 1, udid, sizeof udid);
-		more = each(context, sql_int(&rows, 0), udid);
-	}
-	return rows.error;
+	return list(&rows, each, context);
 }
 
 enum error store_devices_changed(struct tx *tx, int64_t after, int limit, store_each_change *each,
@@ -177,17 +183,9 @@ enum error store_removed(struct tx *tx, int64_t id, struct device *out)
 	return fail(ERR_GONE, "device number %lld was not taken away", (long long)id);
 }
 
-enum error store_removed_named(struct tx *tx, const char *udid, store_each_removed *each,
-			       void *context)
+enum error store_removed_named(struct tx *tx, const char *udid, struct device *out)
 {
-	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_REMOVED_NAMED, VALUES(TEXT(udid)));
-	bool more = true;
-	while (more && sql_next(&rows)) {
-		struct device device;
-		TRY(device_read(&rows, &device));
-		more = each(context, &device);
-	}
-	return rows.error;
+	return find(tx, SQL_REMOVED_NAMED, udid, out);
 }
 
 enum error store_removed_devices(struct tx *tx, int64_t after, int limit, store_each_device *each,
@@ -195,13 +193,7 @@ enum error store_removed_devices(struct tx *tx, int64_t after, int limit, store_
 {
 	SCOPED(sql_end)
 	struct rows rows = sql_query(tx, SQL_REMOVED_DEVICES, VALUES(INT(after), INT(limit)));
-	bool more = true;
-	while (more && sql_next(&rows)) {
-		char udid[UDID_MAX + 1];
-		sql_text(&rows, 1, udid, sizeof udid);
-		more = each(context, sql_int(&rows, 0), udid);
-	}
-	return rows.error;
+	return list(&rows, each, context);
 }
 
 enum error store_device_counts(struct tx *tx, uint64_t out[static STATUS_COUNT])

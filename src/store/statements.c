@@ -9,7 +9,7 @@
 	"d.id, d.udid, d.user_enrolled, d.unenrolled, d.status, d.identity, d.created_at, "        \
 	"d.enrolled_at, d.reenrolled_at, d.checked_out_at, d.retrieved_at, d.proven_at, "          \
 	"d.escrowed_at, d.security_size, d.token_size, d.security_at, d.status_at, d.token_at, "   \
-	"d.change"
+	"d.change, d.removed_at"
 
 /* In the order of version_read() in version.c; the last one is the device's name. */
 #define VERSION_COLUMNS                                                                            \
@@ -82,7 +82,7 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_DEVICE_COUNTS] = "SELECT status, devices FROM tally",
 	[SQL_REMOVED] = "SELECT " DEVICE_COLUMNS " FROM device d WHERE id = ?1 AND removed_at <> 0",
 	[SQL_REMOVED_NAMED] = "SELECT " DEVICE_COLUMNS " FROM device d WHERE udid = ?1 AND "
-			      "removed_at <> 0 ORDER BY id",
+			      "removed_at <> 0 ORDER BY id LIMIT 1",
 	/* Goes through all devices: removed ones are few, and only backups ask. */
 	[SQL_REMOVED_DEVICES] =
 		"SELECT id, udid FROM device d WHERE removed_at <> 0 AND id > ?1 AND NOT EXISTS "
@@ -130,6 +130,13 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_VERSIONS_OF_DEVICE] =
 		SELECT_VERSION "WHERE v.device = ?1 AND v.id > ?2 ORDER BY v.number",
 	[SQL_VERSIONS] = SELECT_VERSION "WHERE v.id > ?1 ORDER BY v.id",
+	/* The order is that of the numbers, too: they go on from one device of a name to the next. */
+	[SQL_VERSIONS_REMOVED] = "SELECT " VERSION_COLUMNS " FROM device d CROSS JOIN version v "
+				 "ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at <> 0 "
+				 "ORDER BY d.id, v.number",
+	[SQL_VERSIONS_PRESENT] = "SELECT " VERSION_COLUMNS " FROM device d CROSS JOIN version v "
+				 "ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at = 0 "
+				 "ORDER BY d.id, v.number",
 	[SQL_VERSION_NUMBER_NEXT] = "UPDATE device SET last_version = last_version + 1 "
 				    "WHERE id = ?1 AND removed_at = 0 RETURNING last_version",
 	[SQL_VERSION_ADD] =

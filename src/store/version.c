@@ -27,6 +27,16 @@ static enum error version_read(struct rows *rows, struct version *out)
 
 #define COLUMN_UDID 14
 
+const char *version_end_word(enum version_end end)
+{
+	static const char *const words[END_COUNT] = {
+		[END_REPLACED] = "replaced",
+		[END_REMOVED] = "removed",
+		[END_UNDONE] = "undone",
+	};
+	return words[end];
+}
+
 /* ---- looking ---- */
 
 /* `rows` has one row at most. */
@@ -82,6 +92,25 @@ enum error store_versions(struct tx *tx, int64_t device, int64_t after, store_ea
 		more = each(context, &version, udid);
 	}
 	return rows.error;
+}
+
+enum error store_versions_named(struct tx *tx, const char *udid, store_each_past *each,
+				void *context)
+{
+	static const enum statement halves[] = {SQL_VERSIONS_REMOVED, SQL_VERSIONS_PRESENT};
+	bool more = true;
+	for (int i = 0; i < 2 && more; i++) {
+		SCOPED(sql_end) struct rows rows = sql_query(tx, halves[i], VALUES(TEXT(udid)));
+		while (more && sql_next(&rows)) {
+			struct version version;
+			char name[UDID_MAX + 1];
+			TRY(version_read(&rows, &version));
+			sql_text(&rows, COLUMN_UDID, name, sizeof name);
+			more = each(context, &version, name, halves[i] == SQL_VERSIONS_REMOVED);
+		}
+		TRY(rows.error);
+	}
+	return OK;
 }
 
 enum error store_blob(struct tx *tx, int64_t version, struct bytes *out)

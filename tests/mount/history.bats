@@ -72,3 +72,22 @@ prepare() {
 	assert_has "$output" 'not escrowed'
 	assert_equal "$(cat "$D/token")" "$TOKEN_2"
 }
+
+@test "no device of a name is forgotten, however many there were" {
+	local i
+	truncate -s 0 "$D/token"
+	rmdir "$D"
+	for i in $(seq 70); do
+		mkdir "$D"
+		echo "$TOKEN_1" >"$D/token"
+		truncate -s 0 "$D/token"
+		rmdir "$D"
+	done
+	run -0 --separate-stderr escrowfs history "$S" "$UDID"
+	assert_equal "${#lines[@]}" 73
+	assert_equal "$(echo "${lines[72]}" | awk '{ print $1 }')" 72
+	run -0 escrowfs restore "$S" "$UDID" 72
+	mkdir "$T/sealed"
+	escrowfs mount "$S" "$T/sealed" -o sealed
+	assert_equal "$(find "$T/sealed/removed/$UDID/history" -name '*.pem' | wc -l)" 72
+}

@@ -167,6 +167,12 @@ static bool note_version(void *context, const struct version *version, const cha
 	return versions->count != versions->stop_at;
 }
 
+static bool note_past(void *context, const struct version *version, const char *udid, bool removed)
+{
+	assert_true(removed);
+	return note_version(context, version, udid);
+}
+
 /* Taken away and made anew, in another case of letters: numbers go on, and the old ones stay. */
 static void numbers_go_on_after_removal(void **state)
 {
@@ -195,6 +201,18 @@ static void numbers_go_on_after_removal(void **state)
 		assert_int_equal(all.number[i], i + 1);
 	assert_string_equal(all.udid[1], "ABC");
 	assert_string_equal(all.udid[2], "abc");
+	/* By name, in any case of letters, with those that were taken away. */
+	struct versions named = {0};
+	assert_int_equal(store_versions_named(tx, "aBc", note_past, &named), OK);
+	assert_int_equal(named.count, 6);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(named.number[i], i + 1);
+	struct device first;
+	assert_int_equal(store_removed_named(tx, "aBc", &first), OK);
+	assert_string_equal(first.udid, "ABC");
+	assert_true(first.id < device.id && first.removed_at);
+	assert_int_equal(store_removed_named(tx, "abcd", &first), ERR_NOT_FOUND);
+	assert_int_equal(store_removed(tx, device.id, &first), ERR_GONE);
 	/* By pages. */
 	assert_int_equal(store_versions(tx, 0, 0, note_version, &page), OK);
 	assert_int_equal(page.count, 4);
