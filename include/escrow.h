@@ -94,6 +94,8 @@ enum error escrow_devices(struct escrow *, enum status, int64_t after, int limit
  */
 enum error escrow_changes(struct escrow *, int64_t after, int limit, store_each_change *, void *);
 enum error escrow_change_number(struct escrow *, int64_t *out);
+/* When a device last came or went; when the store was made if none ever did. */
+enum error escrow_devices_at(struct escrow *, int64_t *out);
 
 /* /search: "serialnumber", "macaddress", "imeinumber"; by names in any case. ERR_NOT_FOUND. */
 enum error escrow_search(struct escrow *, enum name_kind, const char *name, struct device *out);

@@ -82,6 +82,31 @@ bool store_served_by(const char *path, char *out, size_t size);
 /* As at its birth. */
 enum error store_birth(struct store *, struct store_birth *out);
 
+/* What else a store says of itself. */
+struct store_state {
+	bool served; /* a mount has served it: its owner was uid, gid */
+	uint32_t uid, gid;
+	int64_t devices_at; /* when a device last came or went; 0: never */
+	int64_t generation; /* how many times its recipients were changed */
+	bool unclean;	    /* its files may hold seals that were taken out: see store_compact() */
+	int rendering;	    /* which program's security.json its devices' sizes are of */
+};
+enum error store_state(struct tx *, struct store_state *out);
+enum error store_set_owner(struct tx *, uint32_t uid, uint32_t gid);
+enum error store_set_key_uri(struct tx *, const char *uri);
+enum error store_set_unclean(struct tx *, bool);
+enum error store_set_rendering(struct tx *, int);
+
+/*
+ * Writes the database anew, so that nothing of what was deleted or overwritten is left in its
+ * files, and sets `unclean` back. Slow: as long as the disk takes for twice the store's size, during
+ * which other writers wait. Then it waits until no reader needs the log any more, which a sealed
+ * mount does for as long as it is mounted; every second or so of that `waiting` is called, which
+ * returns false to give up (ERR_BUSY). To be called again until it returned OK.
+ */
+typedef bool store_waiting(void *context);
+enum error store_compact(struct store *, store_waiting *waiting, void *context);
+
 /* The disk under it, in bytes; `used`: the store's own files. */
 struct store_space {
 	uint64_t total, free, available, used; /* available: to others than root */
@@ -107,6 +132,15 @@ void store_view_scoped(struct tx **); /* for SCOPED */
  */
 typedef enum error store_apply(struct tx *, void *context);
 enum error store_change(struct store *, store_apply *apply, void *context);
+
+/*
+ * The same in two steps, so that the caller does something else meanwhile. `context` stays as it
+ * is until store_change_wait() returned, which says what became of it and frees it. Changes that
+ * one thread begins are made in that order.
+ */
+struct change;
+enum error store_change_begin(struct store *, store_apply *apply, void *context, struct change **);
+enum error store_change_wait(struct change *);
 
 /*
  * A number that grows with every committed change that touches a device (by this process or
@@ -225,6 +259,7 @@ struct version {
 	uint8_t mac[STORE_DIGEST];    /* of the plaintext, under the store's key */
 	uint8_t digest[STORE_DIGEST]; /* SHA-256 of the blob */
 	bool verified;		      /* false: never opened here yet (imported without a key) */
+	int64_t generation;	      /* of the recipients that it is sealed to: store_state */
 };
 
 /* The device's current version. ERR_NOT_FOUND: none is escrowed. */
@@ -250,11 +285,21 @@ enum error store_versions_named(struct tx *, const char *udid, store_each_past *
 /* The sealed blob of a version. The caller frees `out`. */
 enum error store_blob(struct tx *, int64_t version, struct bytes *out);
 
-/* Adds a current version: id and number are set in it. The one before must have ended (ERR_EXISTS).
+/*
+ * Adds a version: its id is set, and its number when that is 0: the next one of its UDID. One that
+ * is given must be free (ERR_EXISTS). Of a current version the one before must have ended
+ * (ERR_EXISTS).
  */
 enum error store_version_add(struct tx *, struct version *, const void *blob, size_t len);
-/* Writes back all but the blob, by id. */
+/* Writes back all but the blob and what goes with it, by id. */
 enum error store_version_save(struct tx *, const struct version *);
+/*
+ * Writes another seal of the same token in its place, and what goes with it: sealed_at, sizes, mac,
+ * digest, verified, generation.
+ */
+enum error store_version_reseal(struct tx *, struct version *, const void *blob, size_t len);
+/* Takes a version and its seal out for good. Its number is never given again. */
+enum error store_version_destroy(struct tx *, int64_t id);
 
 /* ---- access ---- */
 
@@ -281,13 +326,15 @@ struct recipient {
 	char name[64]; /* "daily", "recovery", or what the operator called it */
 	int64_t added_at;
 };
-/* The certificates (DER) to which everything is sealed. */
+/* The certificates (DER) to which everything is sealed. To change them moves the generation on. */
 typedef enum error store_each_recipient(void *context, const struct recipient *, const uint8_t *der,
 					size_t len);
 enum error store_recipients(struct tx *, store_each_recipient *, void *);
 /* ERR_EXISTS: the certificate is one of them already. */
 enum error store_recipient_add(struct tx *, const struct recipient *, const uint8_t *der,
 			       size_t len);
+/* From now on nothing is sealed to it. ERR_NOT_FOUND: it is none. */
+enum error store_recipient_retire(struct tx *, const uint8_t *der, size_t len, int64_t at);
 
 /* ---- the audit trail ---- */
 

@@ -81,6 +81,16 @@ enum error escrow_change_number(struct escrow *escrow, int64_t *out)
 	return store_change_number(tx, out);
 }
 
+enum error escrow_devices_at(struct escrow *escrow, int64_t *out)
+{
+	struct store_state state;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_state(tx, &state));
+	*out = state.devices_at ? state.devices_at : escrow->born_at;
+	return OK;
+}
+
 enum error escrow_names(struct escrow *escrow, enum name_kind kind, int64_t after, int limit,
 			store_each_name *each, void *context)
 {

@@ -33,7 +33,10 @@ static enum error load_recipients(struct escrow *escrow)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(recipients_new(&escrow->recipients));
+	struct store_state state;
 	TRY(store_view(escrow->store, &tx));
+	TRY(store_state(tx, &state));
+	escrow->generation = state.generation;
 	return store_recipients(tx, add_recipient, escrow->recipients);
 }
 
@@ -73,6 +76,34 @@ static enum error load_key(struct escrow *escrow, const struct escrow_options *o
 	return OK;
 }
 
+static enum error owner_apply(struct tx *tx, void *context)
+{
+	const struct escrow *escrow = context;
+	return store_set_owner(tx, escrow->uid, escrow->gid);
+}
+
+/*
+ * What nobody set an owner of belongs to the owner of the mount that serves; beside it and after
+ * it, that one holds too, whoever asks.
+ */
+static enum error settle_owner(struct escrow *escrow)
+{
+	struct store_state state;
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		TRY(store_view(escrow->store, &tx));
+		TRY(store_state(tx, &state));
+	}
+	bool same = state.served && state.uid == escrow->uid && state.gid == escrow->gid;
+	if (escrow->mode == ESCROW_SERVE)
+		return same ? OK : store_change(escrow->store, owner_apply, escrow);
+	if (state.served) {
+		escrow->uid = state.uid;
+		escrow->gid = state.gid;
+	}
+	return OK;
+}
+
 static enum error open_all(struct escrow *escrow, const struct escrow_options *options)
 {
 	static const enum store_mode modes[] = {
@@ -90,6 +121,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	TRY(store_birth(escrow->store, &birth));
 	escrow->born_at = birth.at;
 	memcpy(escrow->mac_key, birth.key, sizeof escrow->mac_key);
+	TRY(settle_owner(escrow));
 	if (options->mode == ESCROW_SEALED)
 		return OK;
 	TRY(load_recipients(escrow));

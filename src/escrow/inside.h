@@ -23,6 +23,7 @@ struct escrow {
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
 	struct recipients *recipients;
+	int64_t generation;	     /* of these recipients: store_state */
 	struct seal_key *key;	     /* NULL: a mount without a key */
 	char key_uri[STORE_URI_MAX]; /* where it is, or should be */
 	uint32_t uid, gid;	     /* the owner of the mount */
@@ -102,7 +103,8 @@ void trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, si
 struct sealed {
 	struct bytes blob; /* len 0: not sealed, since it equals the current version */
 	uint8_t mac[STORE_DIGEST], digest[STORE_DIGEST];
-	uint32_t size; /* of the plaintext */
+	uint32_t size;	    /* of the plaintext */
+	int64_t generation; /* of the recipients that the blob is sealed to */
 };
 
 void sealed_free(struct sealed *);

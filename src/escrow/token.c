@@ -65,7 +65,7 @@ static enum error same_as_current(struct escrow *escrow, const char *udid, const
 enum error token_seal(struct escrow *escrow, const char *udid, const struct secret *token,
 		      bool even_if_same, struct sealed *out)
 {
-	*out = (struct sealed){.size = (uint32_t)token->len};
+	*out = (struct sealed){.size = (uint32_t)token->len, .generation = escrow->generation};
 	TRY(token_mac(escrow, udid, token, out->mac));
 	bool same = false;
 	if (!even_if_same)
@@ -114,6 +114,7 @@ static enum error add_version(struct tx *tx, struct escrow *escrow, const struct
 {
 	version->device = dossier->device.id;
 	version->token_size = sealed->size;
+	version->generation = sealed->generation;
 	version->verified = true;
 	memcpy(version->mac, sealed->mac, sizeof version->mac);
 	memcpy(version->digest, sealed->digest, sizeof version->digest);

@@ -175,16 +175,9 @@ static void drop_files(const struct changes *changes, const struct batch *batch)
 /* /devices is as new as the last device that came or went. */
 static void note_arrivals(struct changes *changes, const struct batch *batch)
 {
-	int64_t newest = atomic_load(&changes->devices_at), before = newest;
-	for (int i = 0; i < batch->count; i++) {
-		struct device device;
-		if (batch->removed[i])
-			newest = time_later(newest, time_now());
-		else if (escrow_device(changes->fs->escrow, batch->device[i], &device) == OK &&
-			 device.created_at > newest)
-			newest = device.created_at;
-	}
-	if (newest == before)
+	int64_t newest;
+	if (!batch->count || escrow_devices_at(changes->fs->escrow, &newest) ||
+	    newest == atomic_load(&changes->devices_at))
 		return;
 	atomic_store(&changes->devices_at, newest);
 	drop_attributes(changes, NODE_DEVICES);
@@ -330,14 +323,12 @@ enum error changes_new(struct fs *fs, struct changes **out)
 	pthread_condattr_destroy(&clock);
 	*out = changes;
 
-	int64_t number;
-	struct trail_end trail;
+	int64_t number, devices_at;
 	TRY(escrow_change_number(fs->escrow, &number));
-	TRY(escrow_trail_end(fs->escrow, &trail));
+	TRY(escrow_devices_at(fs->escrow, &devices_at));
 	atomic_store(&changes->told, number);
 	atomic_store(&changes->settled, number);
-	/* Whatever came or went last, it was no later than the trail's last line. */
-	atomic_store(&changes->devices_at, trail.at);
+	atomic_store(&changes->devices_at, devices_at);
 	return OK;
 }
 

@@ -71,6 +71,11 @@ static enum error next_change(struct tx *tx, int64_t *out)
 	return rows.error;
 }
 
+static enum error came_or_went(struct tx *tx, int64_t at)
+{
+	return sql_run(tx, SQL_DEVICES_MOVED, VALUES(INT(at)));
+}
+
 static enum error insert(struct tx *tx, const struct device *d, int64_t change, int64_t *id)
 {
 	SCOPED(sql_end)
@@ -99,6 +104,7 @@ enum error store_device_add(struct tx *tx, struct device *device)
 	int64_t change = 0, id = 0;
 	TRY(next_change(tx, &change));
 	TRY(insert(tx, device, change, &id));
+	TRY(came_or_went(tx, device->created_at));
 	device->id = id;
 	device->change = change;
 	return OK;
@@ -128,6 +134,7 @@ enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
 	TRY(sql_run(tx, SQL_DEVICE_REMOVE, VALUES(INT(id), INT(at), INT(change))));
 	if (sql_changed(tx) != 1)
 		return fail(ERR_GONE, "device number %lld was taken away", (long long)id);
+	TRY(came_or_went(tx, at));
 	TRY(facts_delete(tx, id));
 	TRY(names_delete(tx, id));
 	return access_delete(tx, id);

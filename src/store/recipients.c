@@ -28,6 +28,15 @@ enum error store_recipient_add(struct tx *tx, const struct recipient *recipient,
 			       size_t len)
 {
 	TRY(refuse_second(tx, der, len));
-	return sql_run(tx, SQL_RECIPIENT_ADD,
-		       VALUES(TEXT(recipient->name), INT(recipient->added_at), BLOB(der, len)));
+	TRY(sql_run(tx, SQL_RECIPIENT_ADD,
+		    VALUES(TEXT(recipient->name), INT(recipient->added_at), BLOB(der, len))));
+	return sql_run(tx, SQL_GENERATION_NEXT, NO_VALUES);
+}
+
+enum error store_recipient_retire(struct tx *tx, const uint8_t *der, size_t len, int64_t at)
+{
+	TRY(sql_run(tx, SQL_RECIPIENT_RETIRE, VALUES(BLOB(der, len), INT(at))));
+	if (sql_changed(tx) != 1)
+		return fail(ERR_NOT_FOUND, "this certificate is no recipient");
+	return sql_run(tx, SQL_GENERATION_NEXT, NO_VALUES);
 }

@@ -2,8 +2,19 @@
 
 #include <stdio.h>
 
-/* None yet: schema 1 is the first. */
-static const struct migration migrations[] = {{NULL}};
+/* What the columns are for, schema.sql says. */
+static const struct migration migrations[] = {
+	/* to 2: sealed mounts are alike whoever makes them; recipients change */
+	{"ALTER TABLE store ADD COLUMN uid INTEGER NOT NULL DEFAULT -1;"
+	 "ALTER TABLE store ADD COLUMN gid INTEGER NOT NULL DEFAULT -1;"
+	 "ALTER TABLE store ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE store ADD COLUMN unclean INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE store ADD COLUMN rendering INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE head ADD COLUMN devices_at INTEGER NOT NULL DEFAULT 0;"
+	 "UPDATE head SET devices_at = trail_at;"
+	 "ALTER TABLE version ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE recipient ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;"},
+};
 #define MIGRATIONS (SCHEMA_VERSION - 1)
 
 enum error schema_create(struct tx *tx)

@@ -12,7 +12,17 @@ CREATE TABLE store (
 	one INTEGER PRIMARY KEY CHECK (one = 1),
 	key BLOB NOT NULL CHECK (length(key) = 32), -- of the HMAC under which tokens are compared
 	key_uri TEXT NOT NULL, -- where the daily key is; '' is the default place beside the store
-	made_at INTEGER NOT NULL
+	made_at INTEGER NOT NULL,
+	-- Who owned the mount that served it last, for sealed mounts: they show the same whoever
+	-- makes them. -1: none has yet.
+	uid INTEGER NOT NULL DEFAULT -1,
+	gid INTEGER NOT NULL DEFAULT -1,
+	-- How many times its recipients were changed: a version is sealed to those of one number.
+	generation INTEGER NOT NULL DEFAULT 0,
+	-- Seals were taken out that its files may still hold, until they were compacted.
+	unclean INTEGER NOT NULL DEFAULT 0,
+	-- Which program's security.json the sizes in `device` are of.
+	rendering INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- What every change moves on, in one row: to ask for it costs the same in a store of any size.
@@ -22,7 +32,8 @@ CREATE TABLE head (
 	trail_seq INTEGER NOT NULL, -- the last line of the trail; 0 before the first
 	trail_at INTEGER NOT NULL, -- when it was added
 	trail_size INTEGER NOT NULL, -- bytes of all lines
-	trail_chain BLOB NOT NULL CHECK (length(trail_chain) = 32) -- what the last line's chain is
+	trail_chain BLOB NOT NULL CHECK (length(trail_chain) = 32), -- what the last line's chain is
+	devices_at INTEGER NOT NULL DEFAULT 0 -- when a device last came or went
 ) STRICT;
 
 CREATE TABLE device (
@@ -139,6 +150,7 @@ CREATE TABLE version (
 	mac BLOB NOT NULL CHECK (length(mac) = 32), -- of the token, under the store's key
 	digest BLOB NOT NULL CHECK (length(digest) = 32), -- SHA-256 of the seal
 	verified INTEGER NOT NULL, -- it was opened here
+	generation INTEGER NOT NULL DEFAULT 0, -- of the recipients that it is sealed to: store.generation
 	UNIQUE (device, number)
 ) STRICT;
 
@@ -167,7 +179,8 @@ CREATE TABLE recipient (
 	id INTEGER PRIMARY KEY,
 	name TEXT NOT NULL,
 	certificate BLOB NOT NULL UNIQUE, -- DER
-	added_at INTEGER NOT NULL
+	added_at INTEGER NOT NULL,
+	retired_at INTEGER NOT NULL DEFAULT 0 -- 0: everything is sealed to it
 ) STRICT;
 
 -- The audit trail: the exact bytes that /audit shows, one row a line, newline included.
@@ -178,4 +191,5 @@ CREATE TABLE trail (
 	line TEXT NOT NULL
 ) STRICT;
 
-INSERT INTO head VALUES (1, 0, 0, 0, 0, zeroblob(32));
+INSERT INTO head (one, change, trail_seq, trail_at, trail_size, trail_chain)
+	VALUES (1, 0, 0, 0, 0, zeroblob(32));

@@ -14,7 +14,8 @@
 /* In the order of version_read() in version.c; the last one is the device's name. */
 #define VERSION_COLUMNS                                                                            \
 	"v.id, v.device, v.number, v.escrowed_at, v.confirmed_at, v.sealed_at, v.ended_at, "       \
-	"v.ending, v.renewal, v.token_size, v.blob_size, v.mac, v.digest, v.verified, d.udid"
+	"v.ending, v.renewal, v.token_size, v.blob_size, v.mac, v.digest, v.verified, "            \
+	"v.generation, d.udid"
 
 #define SELECT_VERSION                                                                             \
 	"SELECT " VERSION_COLUMNS " FROM version v CROSS JOIN device d ON d.id = v.device "
@@ -37,6 +38,14 @@ const char *const sql_statements[SQL_COUNT] = {
 
 	[SQL_BIRTH] = "SELECT key, key_uri, made_at FROM store WHERE one = 1",
 	[SQL_BIRTH_ADD] = "INSERT INTO store (one, key, key_uri, made_at) VALUES (1, ?1, ?2, ?3)",
+	[SQL_STATE] = "SELECT s.uid, s.gid, s.generation, s.unclean, s.rendering, h.devices_at "
+		      "FROM store s CROSS JOIN head h WHERE s.one = 1 AND h.one = 1",
+	[SQL_OWNER_SAVE] = "UPDATE store SET uid = ?1, gid = ?2 WHERE one = 1",
+	[SQL_KEY_URI_SAVE] = "UPDATE store SET key_uri = ?1 WHERE one = 1",
+	[SQL_UNCLEAN_SAVE] = "UPDATE store SET unclean = ?1 WHERE one = 1",
+	[SQL_RENDERING_SAVE] = "UPDATE store SET rendering = ?1 WHERE one = 1",
+	[SQL_GENERATION_NEXT] = "UPDATE store SET generation = generation + 1 WHERE one = 1",
+	[SQL_DEVICES_MOVED] = "UPDATE head SET devices_at = max(devices_at + 1, ?1) WHERE one = 1",
 	[SQL_CHANGE] = "SELECT change FROM head WHERE one = 1",
 	[SQL_CHANGE_NEXT] = "UPDATE head SET change = change + 1 WHERE one = 1 RETURNING change",
 	/* These three go through everything. */
@@ -141,12 +150,21 @@ const char *const sql_statements[SQL_COUNT] = {
 				    "WHERE id = ?1 AND removed_at = 0 RETURNING last_version",
 	[SQL_VERSION_ADD] =
 		"INSERT INTO version (device, number, escrowed_at, confirmed_at, sealed_at, "
-		"ended_at, ending, renewal, token_size, blob_size, mac, digest, verified) VALUES "
-		"(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING id",
+		"ended_at, ending, renewal, token_size, blob_size, mac, digest, verified, "
+		"generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+		"RETURNING id",
+	[SQL_VERSION_NUMBER_USED] = "UPDATE device SET last_version = max(last_version, ?2) "
+				    "WHERE id = ?1 AND removed_at = 0",
 	[SQL_VERSION_SAVE] = "UPDATE version SET escrowed_at = ?2, confirmed_at = ?3, "
 			     "sealed_at = ?4, ended_at = ?5, ending = ?6, renewal = ?7, "
 			     "token_size = ?8, mac = ?9, digest = ?10, verified = ?11 "
 			     "WHERE id = ?1",
+	[SQL_VERSION_RESEAL] = "UPDATE version SET sealed_at = ?2, token_size = ?3, "
+			       "blob_size = ?4, mac = ?5, digest = ?6, verified = ?7, "
+			       "generation = ?8 WHERE id = ?1",
+	[SQL_VERSION_DELETE] = "DELETE FROM version WHERE id = ?1",
+	[SQL_BLOB_SAVE] = "UPDATE sealed SET blob = ?2 WHERE version = ?1",
+	[SQL_BLOB_DELETE] = "DELETE FROM sealed WHERE version = ?1",
 	[SQL_BLOB] = "SELECT blob FROM sealed WHERE version = ?1",
 	[SQL_BLOB_ADD] = "INSERT INTO sealed (version, blob) VALUES (?1, ?2)",
 
@@ -159,10 +177,15 @@ const char *const sql_statements[SQL_COUNT] = {
 			    "ON CONFLICT (node) DO UPDATE SET uid = ?2, gid = ?3, mode = ?4, "
 			    "acl = ?5, default_acl = ?6, changed_at = ?7",
 	[SQL_ACCESS_DELETE] = "DELETE FROM access WHERE node BETWEEN ?1 AND ?2",
-	[SQL_RECIPIENTS] = "SELECT name, added_at, certificate FROM recipient ORDER BY id",
-	[SQL_RECIPIENT] = "SELECT name FROM recipient WHERE certificate = ?1",
-	[SQL_RECIPIENT_ADD] =
-		"INSERT INTO recipient (name, added_at, certificate) VALUES (?1, ?2, ?3)",
+	/* They are few. */
+	[SQL_RECIPIENTS] = "SELECT name, added_at, certificate FROM recipient "
+			   "WHERE retired_at = 0 ORDER BY id",
+	[SQL_RECIPIENT] = "SELECT name FROM recipient WHERE certificate = ?1 AND retired_at = 0",
+	[SQL_RECIPIENT_ADD] = "INSERT INTO recipient (name, added_at, certificate) "
+			      "VALUES (?1, ?2, ?3) ON CONFLICT (certificate) DO UPDATE "
+			      "SET name = ?1, added_at = ?2, retired_at = 0",
+	[SQL_RECIPIENT_RETIRE] = "UPDATE recipient SET retired_at = ?2 "
+				 "WHERE certificate = ?1 AND retired_at = 0",
 
 	/* ---- the trail ---- */
 

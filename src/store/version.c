@@ -17,6 +17,7 @@ static enum error version_read(struct rows *rows, struct version *out)
 		.token_size = sql_u32(rows, 9),
 		.blob_size = sql_u32(rows, 10),
 		.verified = sql_bool(rows, 13),
+		.generation = sql_int(rows, 14),
 	};
 	sql_bytes(rows, 11, version.mac, sizeof version.mac);
 	sql_bytes(rows, 12, version.digest, sizeof version.digest);
@@ -25,7 +26,7 @@ static enum error version_read(struct rows *rows, struct version *out)
 	return OK;
 }
 
-#define COLUMN_UDID 14
+#define COLUMN_UDID 15
 
 const char *version_end_word(enum version_end end)
 {
@@ -138,6 +139,19 @@ static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
 	return *out ? OK : fail(ERR_GONE, "device number %lld was taken away", (long long)device);
 }
 
+/* A number that was given elsewhere: those that come next are higher. */
+static enum error use_number(struct tx *tx, int64_t device, int number)
+{
+	struct version other;
+	enum error found = store_version_numbered(tx, device, number, &other);
+	if (found == OK)
+		return fail(ERR_EXISTS, "device number %lld has a version %d already",
+			    (long long)device, number);
+	if (found != ERR_NOT_FOUND)
+		return found;
+	return sql_run(tx, SQL_VERSION_NUMBER_USED, VALUES(INT(device), INT(number)));
+}
+
 static enum error insert(struct tx *tx, const struct version *v, int64_t number, size_t len,
 			 int64_t *id)
 {
@@ -147,7 +161,7 @@ static enum error insert(struct tx *tx, const struct version *v, int64_t number,
 		VALUES(INT(v->device), INT(number), INT(v->escrowed_at), INT(v->confirmed_at),
 		       INT(v->sealed_at), INT(v->ended_at), INT(v->end), INT(v->renewal),
 		       INT(v->token_size), INT((int64_t)len), BLOB(v->mac, sizeof v->mac),
-		       BLOB(v->digest, sizeof v->digest), INT(v->verified)));
+		       BLOB(v->digest, sizeof v->digest), INT(v->verified), INT(v->generation)));
 	while (sql_next(&rows))
 		*id = sql_int(&rows, 0);
 	return rows.error;
@@ -164,8 +178,11 @@ enum error store_version_add(struct tx *tx, struct version *version, const void 
 			    (long long)version->device, current.number);
 	if (found != OK && found != ERR_NOT_FOUND)
 		return found;
-	int64_t number = 0, id = 0;
-	TRY(next_number(tx, version->device, &number));
+	int64_t number = version->number, id = 0;
+	if (number)
+		TRY(use_number(tx, version->device, version->number));
+	else
+		TRY(next_number(tx, version->device, &number));
 	TRY(insert(tx, version, number, len, &id));
 	TRY(sql_run(tx, SQL_BLOB_ADD, VALUES(INT(id), BLOB(blob, len))));
 	version->id = id;
@@ -194,4 +211,23 @@ enum error store_version_save(struct tx *tx, const struct version *v)
 	if (sql_changed(tx) != 1)
 		return fail(ERR_NOT_FOUND, "there is no such version");
 	return OK;
+}
+
+enum error store_version_reseal(struct tx *tx, struct version *v, const void *blob, size_t len)
+{
+	TRY(sql_run(tx, SQL_VERSION_RESEAL,
+		    VALUES(INT(v->id), INT(v->sealed_at), INT(v->token_size), INT((int64_t)len),
+			   BLOB(v->mac, sizeof v->mac), BLOB(v->digest, sizeof v->digest),
+			   INT(v->verified), INT(v->generation))));
+	if (sql_changed(tx) != 1)
+		return fail(ERR_NOT_FOUND, "there is no such version");
+	v->blob_size = (uint32_t)len;
+	return sql_run(tx, SQL_BLOB_SAVE, VALUES(INT(v->id), BLOB(blob, len)));
+}
+
+enum error store_version_destroy(struct tx *tx, int64_t id)
+{
+	TRY(sql_run(tx, SQL_BLOB_DELETE, VALUES(INT(id))));
+	TRY(sql_run(tx, SQL_VERSION_DELETE, VALUES(INT(id))));
+	return sql_changed(tx) == 1 ? OK : fail(ERR_NOT_FOUND, "there is no such version");
 }

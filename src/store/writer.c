@@ -25,6 +25,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define BATCH 256	   /* jobs at most in one transaction */
 #define STACK (256 * 1024) /* a thread's usual 8 MiB would be locked memory */
@@ -160,17 +161,54 @@ static void wake(struct job *job)
 	sem_post(&job->finished);
 }
 
-enum error store_change(struct store *store, store_apply *apply, void *context)
+static enum error begin(struct store *store, store_apply *apply, void *context, struct job *job)
 {
 	if (!store->writer.running)
 		return fail(ERR_READ_ONLY, "%s: the store is open for reading only", store->path);
-	struct job job = {.apply = apply, .context = context, .done = wake};
-	sem_init(&job.finished, 0, 0);
-	submit(&store->writer, &job);
-	while (sem_wait(&job.finished) && errno == EINTR)
+	*job = (struct job){.apply = apply, .context = context, .done = wake};
+	sem_init(&job->finished, 0, 0);
+	submit(&store->writer, job);
+	return OK;
+}
+
+static enum error wait_for(struct job *job)
+{
+	while (sem_wait(&job->finished) && errno == EINTR)
 		;
-	sem_destroy(&job.finished);
-	return job.result ? fail(job.result, "%s", job.why) : OK;
+	sem_destroy(&job->finished);
+	return job->result ? fail(job->result, "%s", job->why) : OK;
+}
+
+enum error store_change(struct store *store, store_apply *apply, void *context)
+{
+	struct job job;
+	TRY(begin(store, apply, context, &job));
+	return wait_for(&job);
+}
+
+struct change {
+	struct job job;
+};
+
+enum error store_change_begin(struct store *store, store_apply *apply, void *context,
+			      struct change **out)
+{
+	struct change *change = malloc(sizeof *change);
+	if (!change)
+		return fail(ERR_MEMORY, "out of memory");
+	enum error result = begin(store, apply, context, &change->job);
+	if (result)
+		free(change);
+	else
+		*out = change;
+	return result;
+}
+
+enum error store_change_wait(struct change *change)
+{
+	enum error result = wait_for(&change->job);
+	free(change);
+	return result;
 }
 
 /* ---- starting and stopping ---- */

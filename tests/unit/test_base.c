@@ -1,11 +1,13 @@
 /* Words and numbers below all layers: base64, times, UDIDs, hex, facts and who reported them last. */
 #include "base64.h"
 #include "bytes.h"
+#include "crew.h"
 #include "facts.h"
 #include "text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -200,6 +202,21 @@ static void bytes_grow(void **state)
 	assert_int_equal(bytes_read_file("/dev/zero", 10, &file), ERR_TOO_BIG);
 }
 
+static void note_work(void *context, int i)
+{
+	atomic_fetch_add(&((atomic_int *)context)[i], 1);
+}
+
+static void crew_does_each_once(void **state)
+{
+	atomic_int done[1000] = {0};
+	(void)state;
+	crew_run(0, note_work, done);
+	crew_run(1000, note_work, done);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(atomic_load(&done[i]), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +231,7 @@ int main(void)
 		cmocka_unit_test(facts_long_text_is_cut_whole),
 		cmocka_unit_test(errors_keep_their_sentence),
 		cmocka_unit_test(bytes_grow),
+		cmocka_unit_test(crew_does_each_once),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -571,10 +571,38 @@ static void killed_in_the_middle(void **state)
 	assert_int_equal(store_check(f->store), OK);
 }
 
+/* ---- in two steps ---- */
+
+static enum error refuses_apply(struct tx *tx, void *unused)
+{
+	(void)unused;
+	TRY(add_line(tx));
+	return fail(ERR_INVALID, "on purpose");
+}
+
+static void begun_and_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct change *change[EACH], *wrong;
+	struct trail_end end;
+	for (int i = 0; i < EACH; i++)
+		assert_int_equal(store_change_begin(f->store, line_apply, NULL, &change[i]), OK);
+	assert_int_equal(store_change_begin(f->store, refuses_apply, NULL, &wrong), OK);
+	for (int i = 0; i < EACH; i++)
+		assert_int_equal(store_change_wait(change[i]), OK);
+	assert_int_equal(store_change_wait(wrong), ERR_INVALID);
+	assert_says("on purpose");
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_trail_end(tx, &end), OK);
+	assert_int_equal(end.seq, EACH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(many_threads_without_gaps),
+		WITH_STORE(begun_and_waited_for),
 		WITH_STORE(failing_apply_undoes_itself_only),
 		WITH_STORE(sentence_crosses_threads),
 		WITH_STORE(change_is_seen_by_next_view),

@@ -117,16 +117,21 @@ static void numbers_of_the_header(void **state)
 
 /* ---- refusing ---- */
 
+static void refused_as(const struct fixture *f, enum store_mode mode, enum error code,
+		       const char *part)
+{
+	struct store *store = NULL;
+	assert_int_equal(store_open(f->path, mode, "test", &store), code);
+	assert_null(store);
+	assert_says(part);
+	assert_says(f->path);
+}
+
 static void refused(const struct fixture *f, enum error code, const char *part)
 {
-	static const enum store_mode modes[] = {STORE_SERVE, STORE_SHARE, STORE_SNAPSHOT};
-	for (size_t i = 0; i < COUNT(modes); i++) {
-		struct store *store = NULL;
-		assert_int_equal(store_open(f->path, modes[i], "test", &store), code);
-		assert_null(store);
-		assert_says(part);
-		assert_says(f->path);
-	}
+	refused_as(f, STORE_SERVE, code, part);
+	refused_as(f, STORE_SHARE, code, part);
+	refused_as(f, STORE_SNAPSHOT, code, part);
 }
 
 static void refuses_what_is_none(void **state)
@@ -175,7 +180,7 @@ static void refuses_newer(void **state)
 	struct fixture *f = *state;
 	fixture_close(f);
 	sql(f, "PRAGMA user_version = 7");
-	refused(f, ERR_INVALID, "made by a newer escrowfs (schema 7, this one knows 1)");
+	refused(f, ERR_INVALID, "made by a newer escrowfs (schema 7, this one knows 2)");
 }
 
 static void refuses_open_directory(void **state)
@@ -241,8 +246,8 @@ static void restored_from_another_journal_mode(void **state)
 
 /* ---- migrations ---- */
 
-static const struct migration to_2[] = {{"ALTER TABLE device ADD COLUMN colour TEXT"}};
-static const struct migration broken[] = {{"CREATE TABLE half (x); CREATE TABLE half (x)"}};
+static const struct migration to_3[] = {{""}, {"ALTER TABLE device ADD COLUMN colour TEXT"}};
+static const struct migration broken[] = {{""}, {"CREATE TABLE half (x); CREATE TABLE half (x)"}};
 
 static void migrates_in_one_transaction(void **state)
 {
@@ -252,19 +257,19 @@ static void migrates_in_one_transaction(void **state)
 	fixture_open(f, STORE_SHARE);
 	struct tx *tx;
 	assert_int_equal(connection_new(f->store, CONNECT_WRITE, &tx), OK);
-	assert_int_not_equal(schema_migrate(f->store, tx, broken, 1), OK);
-	assert_int_equal(number(f, "PRAGMA user_version"), 1);
+	assert_int_not_equal(schema_migrate(f->store, tx, broken, 2), OK);
+	assert_int_equal(number(f, "PRAGMA user_version"), 2);
 	assert_int_equal(number(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), 0);
 
-	assert_int_equal(schema_migrate(f->store, tx, to_2, 1), OK);
-	assert_int_equal(number(f, "PRAGMA user_version"), 2);
+	assert_int_equal(schema_migrate(f->store, tx, to_3, 2), OK);
+	assert_int_equal(number(f, "PRAGMA user_version"), 3);
 	assert_int_equal(number(f, "SELECT count(colour IS NULL) FROM device"), 1);
-	assert_int_equal(schema_migrate(f->store, tx, to_2, 1), OK); /* nothing left to do */
+	assert_int_equal(schema_migrate(f->store, tx, to_3, 2), OK); /* nothing left to do */
 	connection_free(tx);
 	char who[256];
 	assert_false(store_served_by(f->path, who, sizeof who)); /* it let go of the lock */
 	fixture_close(f);
-	refused(f, ERR_INVALID, "schema 2");
+	refused(f, ERR_INVALID, "schema 3");
 }
 
 static void no_migration_under_a_mount(void **state)
@@ -274,11 +279,46 @@ static void no_migration_under_a_mount(void **state)
 	struct tx *tx;
 	assert_int_equal(store_open(f->path, STORE_SHARE, NULL, &share), OK);
 	assert_int_equal(connection_new(share, CONNECT_WRITE, &tx), OK);
-	assert_int_equal(schema_migrate(share, tx, to_2, 1), ERR_BUSY);
+	assert_int_equal(schema_migrate(share, tx, to_3, 2), ERR_BUSY);
 	assert_says("mounted on /mnt/test");
 	connection_free(tx);
 	store_close(share);
-	assert_int_equal(number(f, "PRAGMA user_version"), 1);
+	assert_int_equal(number(f, "PRAGMA user_version"), 2);
+}
+
+/* What a column is; a table's text differs in its comments. */
+#define COLUMNS                                                                                    \
+	"SELECT m.name, i.name, i.type, i.\"notnull\", i.dflt_value, i.pk FROM "                   \
+	"sqlite_schema m, pragma_table_info(m.name) i WHERE m.type = 'table' AND "                 \
+	"m.name <> 'expected'"
+
+static void brings_schema_1_up(void **state)
+{
+	struct fixture *f = *state;
+	fixture_close(f);
+	sql(f, "CREATE TABLE expected AS " COLUMNS);
+	fixture_run("cd '@' && rm -f ../new.db && mv escrow.db ../new.db && rm -f escrow.db-*",
+		    f->path);
+	fixture_run("sqlite3 '@/escrow.db' <tests/unit/schema_1.sql >/dev/null", f->path);
+	fixture_run("cd '@' && sqlite3 escrow.db \"ATTACH '../new.db' AS new; "
+		    "CREATE TABLE expected AS SELECT * FROM new.expected\"",
+		    f->path);
+	refused_as(f, STORE_SNAPSHOT, ERR_INVALID, "schema 1");
+	fixture_open(f, STORE_SERVE);
+	assert_int_equal(number(f, "PRAGMA user_version"), SCHEMA_VERSION);
+	assert_true(number(f, "SELECT count(*) FROM expected") > 80);
+	assert_int_equal(
+		number(f, "SELECT count(*) FROM (SELECT * FROM expected EXCEPT " COLUMNS ")"), 0);
+	struct device device;
+	struct store_state now;
+	struct tx *tx;
+	assert_int_equal(look(f->store, 256, &device), OK);
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_state(tx, &now), OK);
+	store_view_end(tx);
+	assert_false(now.served);
+	assert_false(now.unclean);
+	assert_int_equal(now.generation, 0);
 }
 
 /* ---- who serves ---- */
@@ -479,6 +519,7 @@ int main(void)
 		WITH_STORE(restored_from_another_journal_mode),
 		WITH_STORE(migrates_in_one_transaction),
 		WITH_STORE(no_migration_under_a_mount),
+		WITH_STORE(brings_schema_1_up),
 		WITH_STORE(one_serves),
 		WITH_STORE(asking_disturbs_nobody),
 		WITH_STORE(killed_server_lets_go),

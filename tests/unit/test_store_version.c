@@ -56,6 +56,7 @@ static void assert_same_version(const struct version *a, const struct version *b
 	assert_memory_equal(a->mac, b->mac, sizeof a->mac);
 	assert_memory_equal(a->digest, b->digest, sizeof a->digest);
 	assert_int_equal(a->verified, b->verified);
+	assert_int_equal(a->generation, b->generation);
 }
 
 static void version_round_trip(void **state)
@@ -71,6 +72,7 @@ static void version_round_trip(void **state)
 	with.version.renewal = RENEWAL_SET_UP;
 	with.version.token_size = 4;
 	with.version.verified = true;
+	with.version.generation = 7;
 	memset(with.version.mac, 5, STORE_DIGEST);
 	memset(with.version.digest, 6, STORE_DIGEST);
 	assert_int_equal(store_change(f->store, version_add_apply, &with), OK);
@@ -222,6 +224,110 @@ static void numbers_go_on_after_removal(void **state)
 	assert_int_equal(page.number[5], 6);
 }
 
+/* ---- numbers that are given, other seals, none ---- */
+
+static void a_number_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	int64_t device = add_device(f->store, "A").id;
+	struct with_version with = {.blob = "seven", .len = 5};
+	with.version = (struct version){.device = device, .number = 7, .ended_at = 9};
+	assert_int_equal(store_change(f->store, version_add_apply, &with), OK);
+	assert_int_equal(with.version.number, 7);
+	assert_int_equal(store_change(f->store, version_add_apply, &with), ERR_EXISTS);
+	with.version.number = 3;
+	assert_int_equal(store_change(f->store, version_add_apply, &with), OK);
+	assert_int_equal(add_version(f->store, device, 1).number, 8);
+}
+
+static enum error reseal_apply(struct tx *tx, void *context)
+{
+	struct with_version *with = context;
+	return store_version_reseal(tx, &with->version, with->blob, with->len);
+}
+
+static void sealed_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct with_version with = {.blob = "another seal", .len = 12};
+	with.version = add_version(f->store, add_device(f->store, "A").id, 1);
+	with.version.sealed_at = 77;
+	with.version.token_size = 5;
+	with.version.generation = 2;
+	with.version.verified = true;
+	memset(with.version.digest, 9, STORE_DIGEST);
+	assert_int_equal(store_change(f->store, reseal_apply, &with), OK);
+	struct version seen;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	SCOPED(bytes_free) struct bytes blob = {0};
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_version(tx, with.version.id, &seen), OK);
+	assert_same_version(&seen, &with.version);
+	assert_int_equal(seen.blob_size, 12);
+	assert_int_equal(store_blob(tx, seen.id, &blob), OK);
+	assert_memory_equal(blob.data, "another seal", 12);
+}
+
+static enum error destroy_apply(struct tx *tx, void *id)
+{
+	return store_version_destroy(tx, *(int64_t *)id);
+}
+
+static void destroyed_for_good(void **state)
+{
+	struct fixture *f = *state;
+	int64_t device = add_device(f->store, "A").id;
+	struct version one = add_version(f->store, device, 1);
+	assert_int_equal(store_change(f->store, destroy_apply, &one.id), OK);
+	assert_int_equal(store_change(f->store, destroy_apply, &one.id), ERR_NOT_FOUND);
+	struct version seen;
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		SCOPED(bytes_free) struct bytes blob = {0};
+		assert_int_equal(store_view(f->store, &tx), OK);
+		assert_int_equal(store_version(tx, one.id, &seen), ERR_NOT_FOUND);
+		assert_int_equal(store_blob(tx, one.id, &blob), ERR_NOT_FOUND);
+	}
+	struct version two = add_version(f->store, device, 2);
+	assert_int_equal(two.number, 2);
+	assert_true(two.id > one.id);
+}
+
+/* ---- compacting ---- */
+
+static bool give_up(void *context)
+{
+	(*(int *)context)++;
+	return false;
+}
+
+static bool holds(const struct fixture *f, const char *text)
+{
+	char command[800];
+	snprintf(command, sizeof command, "grep -qa '%s' '%s'/*", text, f->path);
+	return system(command) == 0;
+}
+
+static void compacted_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct version one = add_version(f->store, add_device(f->store, "A").id, 93);
+	struct store *snapshot;
+	int waits = 0;
+	assert_int_equal(store_open(f->path, STORE_SNAPSHOT, NULL, &snapshot), OK);
+	assert_int_equal(store_change(f->store, destroy_apply, &one.id), OK);
+	assert_true(holds(f, "blob 93"));
+
+	assert_int_equal(store_compact(f->store, give_up, &waits), ERR_BUSY);
+	assert_int_equal(waits, 1);
+	assert_says("sealed mount");
+	store_close(snapshot);
+	assert_int_equal(store_compact(f->store, give_up, &waits), OK);
+	assert_int_equal(waits, 1);
+	assert_false(holds(f, "blob 93"));
+	assert_int_equal(add_version(f->store, 256, 94).number, 2);
+}
+
 /* ---- recipients ---- */
 
 static enum error recipients_apply(struct tx *tx, void *context)
@@ -259,6 +365,42 @@ static enum error stop(void *context, const struct recipient *recipient, const u
 	(void)len;
 	++*(int *)context;
 	return fail(ERR_BAD_SEAL, "stop");
+}
+
+static enum error retire_apply(struct tx *tx, void *unused)
+{
+	(void)unused;
+	return store_recipient_retire(tx, (const uint8_t *)"\0two", 4, 9);
+}
+
+static int64_t generation_of(struct store *store)
+{
+	struct store_state now;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(store, &tx), OK);
+	assert_int_equal(store_state(tx, &now), OK);
+	return now.generation;
+}
+
+static void recipients_retire_and_come_back(void **state)
+{
+	struct fixture *f = *state;
+	char text[256] = "";
+	assert_int_equal(generation_of(f->store), 0);
+	assert_int_equal(store_change(f->store, recipients_apply, NULL), OK);
+	assert_int_equal(generation_of(f->store), 2);
+	assert_int_equal(store_change(f->store, retire_apply, NULL), OK);
+	assert_int_equal(store_change(f->store, retire_apply, NULL), ERR_NOT_FOUND);
+	assert_int_equal(generation_of(f->store), 3);
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		assert_int_equal(store_view(f->store, &tx), OK);
+		assert_int_equal(store_recipients(tx, note_recipient, text), OK);
+	}
+	assert_string_equal(text, "daily 1 4 one;");
+	assert_int_equal(store_change(f->store, second_apply, NULL), OK);
+	assert_int_equal(store_change(f->store, second_apply, NULL), ERR_EXISTS);
+	assert_int_equal(generation_of(f->store), 4);
 }
 
 static void recipients_in_order(void **state)
@@ -464,11 +606,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(version_round_trip),
+		WITH_STORE(a_number_is_kept),
+		WITH_STORE(sealed_anew),
+		WITH_STORE(destroyed_for_good),
+		WITH_STORE(compacted_leaves_nothing),
 		WITH_STORE(one_current),
 		WITH_STORE(saving_what_is_not_there),
 		WITH_STORE(newest_with_a_mac),
 		WITH_STORE(numbers_go_on_after_removal),
 		WITH_STORE(recipients_in_order),
+		WITH_STORE(recipients_retire_and_come_back),
 		WITH_STORE(trail_end_follows),
 		WITH_STORE(lines_come_in_order),
 		WITH_STORE(reads_by_offset),

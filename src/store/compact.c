@@ -1,0 +1,69 @@
+/*
+ * Compacting: what was deleted or overwritten leaves the files. SQLite overwrites what is deleted
+ * (secure_delete), but pieces of it may lie in the free space of pages that were rearranged, and
+ * older pages in the log. VACUUM writes every page anew; a TRUNCATE checkpoint then moves them from
+ * the log to the database and cuts the log to nothing.
+ *
+ * On a connection of its own, whose temporary file (a copy of the database: sealed tokens, as it
+ * is) lies in the store's directory and not in memory: the store may be larger than that.
+ */
+#include "inside.h"
+
+#include <time.h>
+
+#define MOMENT 100 /* ms between two tries to cut the log */
+#define TRIES_A_SECOND 10
+
+static void free_scoped(struct tx **tx)
+{
+	connection_free(*tx);
+}
+
+/* SQLite asks for a place of its own at every temporary file. */
+static enum error keep_temporary_files_here(const struct store *store)
+{
+	if (sqlite3_temp_directory)
+		return OK;
+	sqlite3_temp_directory = sqlite3_mprintf("%s", store->directory);
+	return sqlite3_temp_directory ? OK : fail(ERR_MEMORY, "out of memory");
+}
+
+static int try_to_cut(struct tx *tx)
+{
+	sqlite3_busy_timeout(tx->db, MOMENT);
+	return sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
+static enum error cut_log(struct store *store, struct tx *tx, store_waiting *waiting, void *context)
+{
+	static const struct timespec moment = {.tv_nsec = MOMENT * 1000000L};
+	int code = try_to_cut(tx);
+	for (int tries = 1; code == SQLITE_BUSY; tries++) {
+		if (tries % TRIES_A_SECOND == 0 && !waiting(context))
+			return fail(ERR_BUSY,
+				    "%s: a sealed mount still reads what was there before, so its "
+				    "files "
+				    "hold it too; unmount it and call this again",
+				    store->path);
+		nanosleep(&moment, NULL);
+		code = try_to_cut(tx);
+	}
+	return code ? sql_fail(tx, code) : OK;
+}
+
+static enum error clean_apply(struct tx *tx, void *context)
+{
+	(void)context;
+	return store_set_unclean(tx, false);
+}
+
+enum error store_compact(struct store *store, store_waiting *waiting, void *context)
+{
+	SCOPED(free_scoped) struct tx *tx = NULL;
+	TRY(keep_temporary_files_here(store));
+	TRY(connection_new(store, CONNECT_WRITE, &tx));
+	TRY(sql_run_text(tx, "PRAGMA temp_store = FILE"));
+	TRY(sql_run_text(tx, "VACUUM"));
+	TRY(cut_log(store, tx, waiting, context));
+	return store_change(store, clean_apply, NULL);
+}
