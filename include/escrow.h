@@ -256,6 +256,8 @@ enum error escrow_removed_devices(struct escrow *, int64_t after, int limit, sto
  */
 enum error escrow_past(struct escrow *, const struct device *, store_each_version *, void *);
 enum error escrow_past_version(struct escrow *, int64_t version, struct version *out);
+/* The security.json of one that was taken away: its name, number and versions. The caller frees. */
+enum error escrow_removed_security(struct escrow *, const struct device *, struct bytes *text);
 /* The PEM of a version's seal. The caller frees. */
 enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem);
 

@@ -99,6 +99,9 @@ struct fact_info {
 
 extern const struct fact_info facts_table[FACT_COUNT];
 
+/* "SecurityInfo" and the rest, "by hand"; NULL for SOURCE_NONE. */
+const char *fact_source_word(enum fact_source);
+
 /* "escrowed" and the rest. */
 const char *status_word(enum status);
 

@@ -57,11 +57,14 @@ struct json_security {
 	const struct version *versions;
 	int version_count;
 	int64_t facts_at; /* the newest report */
+	bool sealed;	  /* for a backup: with Identity and Reports, which an import reads */
 };
 
 /* The text: two-space indent, the contract's order, a newline at the end. ERR_MEMORY. The caller
  * frees. */
 enum error json_security_write(const struct json_security *, struct bytes *out);
+/* How long that text is, and how long the sealed one. ERR_MEMORY. */
+enum error json_security_sizes(const struct json_security *, uint32_t *plain, uint32_t *sealed);
 
 /*
  * Reads what somebody writes to a device's security.json: facts (with `at`, SOURCE_BY_HAND),
@@ -70,6 +73,25 @@ enum error json_security_write(const struct json_security *, struct bytes *out);
  */
 enum error json_security_read(const uint8_t *, size_t, const char *udid, int64_t at,
 			      struct facts *out);
+
+/* The same of a device that was taken away: its name, number and versions. */
+enum error json_removed_write(const struct device *, const struct version *, int count,
+			      struct bytes *out);
+
+/* What a backup's security.json says of a device. */
+struct json_kept {
+	struct device device; /* udid, id, status, identity, user_enrolled, unenrolled and times */
+	struct facts facts;   /* with the times and sources that they had */
+	struct version *versions; /* number, escrowed_at, confirmed_at, ended_at, end */
+	int version_count;
+};
+/*
+ * Reads one that json_security_write() or json_removed_write() made. `udid` is the name of the
+ * directory that it lies in. ERR_INVALID: it isn't one, is another device's, or its times and
+ * numbers make no sense. The caller frees `out`, also after an error.
+ */
+enum error json_kept_read(const uint8_t *, size_t, const char *udid, struct json_kept *out);
+void json_kept_free(struct json_kept *);
 
 /* ---- the trail ---- */
 

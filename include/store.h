@@ -161,6 +161,7 @@ struct device {
 	int64_t retrieved_at, proven_at, escrowed_at;
 	/* what the tree shows, settled with every change of the device */
 	uint32_t security_size; /* bytes of security.json */
+	uint32_t sealed_size;	/* the same in a sealed mount */
 	uint32_t token_size;	/* bytes of the current token; 0: none */
 	int64_t security_at, status_at,
 		token_at;   /* each strictly later than before when its file changes */
@@ -173,9 +174,14 @@ enum error store_device_named(struct tx *, const char *udid, struct device *out)
 enum error store_device_folded(struct tx *, const char *udid, struct device *out);
 enum error store_device(struct tx *, int64_t id, struct device *out);
 
-/* Adds a device (id, change are set in it). ERR_EXISTS: there is one whose name is the same in any
- * case. */
+/*
+ * Adds a device; id and change are set in it. An id that isn't 0 is kept: one that no device ever
+ * had (store_device_known()). With removed_at it is one that was taken away. ERR_EXISTS: there is one whose name is
+ * the same in any case.
+ */
 enum error store_device_add(struct tx *, struct device *);
+/* Had any device this number, there or taken away? */
+enum error store_device_known(struct tx *, int64_t id, bool *out);
 /* Writes all of it back, by id, and gives it a new change number (set in it). */
 enum error store_device_save(struct tx *, struct device *);
 /* Takes it out of sight at time `at`: its versions stay, its facts, names and access rows go. */

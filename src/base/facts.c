@@ -38,6 +38,18 @@ const struct fact_info facts_table[FACT_COUNT] = {
 	[FACT_WIFI_MAC] = {"WiFiMAC", FACT_WORDS, BLOCK_HIDDEN},
 };
 
+const char *fact_source_word(enum fact_source source)
+{
+	static const char *const words[SOURCE_COUNT] = {
+		[SOURCE_AUTHENTICATE] = "Authenticate",
+		[SOURCE_TOKEN_UPDATE] = "TokenUpdate",
+		[SOURCE_SECURITY_INFO] = "SecurityInfo",
+		[SOURCE_DEVICE_INFORMATION] = "DeviceInformation",
+		[SOURCE_BY_HAND] = "by hand",
+	};
+	return words[source];
+}
+
 const char *status_word(enum status status)
 {
 	static const char *const words[STATUS_COUNT] = {

@@ -11,11 +11,14 @@
 
 /* ---- looking ---- */
 
-/* A sealed mount shows each token as the PEM of its seal: the file is that long. */
+/* A sealed mount shows each token as the PEM of its seal, and more of the device. */
 static enum error show(const struct escrow *escrow, struct tx *tx, struct device *device)
 {
 	struct version current;
-	if (escrow->mode != ESCROW_SEALED || !device->token_size)
+	if (escrow->mode != ESCROW_SEALED)
+		return OK;
+	device->security_size = device->sealed_size;
+	if (!device->token_size)
 		return OK;
 	TRY(store_version_current(tx, device->id, &current));
 	device->token_size = (uint32_t)seal_armor_size(current.blob_size);
@@ -179,7 +182,7 @@ enum error escrow_security(struct escrow *escrow, int64_t id, struct bytes *text
 	TRY(store_view(escrow->store, &tx));
 	TRY(dossier_load(tx, id, &dossier));
 	*change = dossier.device.change;
-	return dossier_security(&dossier, text);
+	return dossier_security(&dossier, escrow_sealed(escrow), text);
 }
 
 static enum error facts_apply(struct tx *tx, void *context)

@@ -120,23 +120,38 @@ static int64_t newest_report(const struct facts *facts)
 	return newest;
 }
 
-enum error dossier_security(const struct dossier *dossier, struct bytes *text)
+/* What security.json is made of. `reasons` and the dossier stay the caller's. */
+static struct json_security security_of(const struct dossier *dossier, struct reasons *reasons)
 {
 	struct prerequisites prerequisites = prerequisites_of(dossier);
-	struct reasons reasons;
-	reasons_of(dossier, &prerequisites, &reasons);
-	struct json_security security = {
+	reasons_of(dossier, &prerequisites, reasons);
+	return (struct json_security){
 		.device = &dossier->device,
 		.facts = &dossier->facts,
 		.given = dossier->current >= 0 && !dossier->device.unenrolled,
 		.token_keys = has_token_keys(&dossier->facts),
-		.reasons = reasons.line,
-		.reason_count = reasons.count,
+		.reasons = reasons->line,
+		.reason_count = reasons->count,
 		.versions = dossier->versions,
 		.version_count = dossier->count,
 		.facts_at = newest_report(&dossier->facts),
 	};
+}
+
+enum error dossier_security(const struct dossier *dossier, bool sealed, struct bytes *text)
+{
+	struct reasons reasons;
+	struct json_security security = security_of(dossier, &reasons);
+	security.sealed = sealed;
 	return json_security_write(&security, text);
+}
+
+enum error dossier_measure(struct dossier *dossier)
+{
+	struct reasons reasons;
+	struct json_security security = security_of(dossier, &reasons);
+	return json_security_sizes(&security, &dossier->device.security_size,
+				   &dossier->device.sealed_size);
 }
 
 /* ---- settling ---- */
@@ -201,9 +216,7 @@ enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 		device->token_at = time_later(device->token_at, now);
 	device->token_size = token_size;
 
-	SCOPED(bytes_free) struct bytes text = {0};
-	TRY(dossier_security(dossier, &text));
-	device->security_size = (uint32_t)text.len;
+	TRY(dossier_measure(dossier));
 	device->security_at = time_later(device->security_at, now);
 
 	TRY(store_facts_save(tx, device->id, &dossier->facts));

@@ -122,6 +122,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	escrow->born_at = birth.at;
 	memcpy(escrow->mac_key, birth.key, sizeof escrow->mac_key);
 	TRY(settle_owner(escrow));
+	TRY(rendering_bring_up(escrow));
 	if (options->mode == ESCROW_SEALED)
 		return OK;
 	TRY(load_recipients(escrow));

@@ -88,6 +88,7 @@ static enum error birth_apply(struct tx *tx, void *context)
 		TRY(seal_certificate_read(path, &certificate));
 		TRY(add(tx, making, base_name(path), &certificate));
 	}
+	TRY(rendering_mark(tx));
 	struct escrow nobody = {.mode = ESCROW_SHARE}; /* to count the event in */
 	return trail_add(tx, &nobody,
 			 &(struct event){.at = time_now(),

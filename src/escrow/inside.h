@@ -69,8 +69,17 @@ enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, int
  */
 enum error dossier_settle(struct tx *, struct dossier *, int64_t now);
 
-/* The text of security.json. The caller frees. */
-enum error dossier_security(const struct dossier *, struct bytes *text);
+/* The text of security.json; `sealed`: as a sealed mount shows it. The caller frees. */
+enum error dossier_security(const struct dossier *, bool sealed, struct bytes *text);
+/* Sets the sizes of both. Part of dossier_settle(). */
+enum error dossier_measure(struct dossier *);
+
+/* ---- rendering.c ---- */
+
+/* Works out the sizes of all devices anew, if an older program did it last. ERR_INVALID: sealed. */
+enum error rendering_bring_up(struct escrow *);
+/* A new store has nothing to be brought up. */
+enum error rendering_mark(struct tx *);
 
 /* ---- reasons.c ---- */
 

@@ -115,7 +115,10 @@ static enum error put_past(struct listing *listing, int64_t offset)
 	struct versions versions = {.listing = listing, .offset = offset};
 	if (node_is_past(listing->directory, PAST_HISTORY))
 		return node_past_list(listing->fs, listing->directory, put_version, &versions);
-	(void)put_history(listing, offset);
+	struct node node;
+	node_past(PAST_ABOUT, &listing->directory->device, &node);
+	if (offset >= 3 || put_node(listing, node.entry->name, &node, 3))
+		(void)put_history(listing, offset);
 	return OK;
 }
 

@@ -22,7 +22,7 @@ struct file {
 };
 
 extern const struct file file_token, file_security, file_status, file_checkin, file_trail,
-	file_metrics, file_policy, file_version;
+	file_metrics, file_policy, file_version, file_about;
 
 /* Answers with the bytes of a text that is read by offset. */
 void file_reply_text(fuse_req_t, const void *text, size_t len, size_t size, off_t offset);

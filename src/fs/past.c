@@ -1,7 +1,8 @@
 /*
  * The past, in sealed mounts: /devices/UDID/history and /removed/UDID/history hold one PEM for each
  * version that isn't current, NUMBER.pem. A backup has every token there ever was, and nothing in
- * here changes but by a new version, a removal or a new seal.
+ * here changes but by a new version, a removal or a new seal. Beside the history of a device that was
+ * taken away lies what there is to say of it.
  */
 #include "file.h"
 
@@ -84,16 +85,23 @@ static bool is_wanted(void *context, const struct version *version, const char *
 	return !wanted->found;
 }
 
+static enum error found_past(enum past_node past, const struct node *directory, struct node *out)
+{
+	node_past(past, &directory->device, out);
+	return OK;
+}
+
 enum error node_past_child(struct fs *fs, const struct node *directory, const char *name,
 			   struct node *out)
 {
 	struct wanted wanted = {.name = name, .out = out};
 	if (node_is_past(directory, PAST_HISTORY))
 		TRY(node_past_list(fs, directory, is_wanted, &wanted));
-	else if (node_is_past(directory, PAST_REMOVED) && strcmp(name, tree_history) == 0) {
-		node_past(PAST_HISTORY, &directory->device, out);
-		return OK;
-	}
+	else if (node_is_past(directory, PAST_REMOVED) && strcmp(name, tree_history) == 0)
+		return found_past(PAST_HISTORY, directory, out);
+	else if (node_is_past(directory, PAST_REMOVED) &&
+		 strcmp(name, tree_past(PAST_ABOUT)->name) == 0)
+		return found_past(PAST_ABOUT, directory, out);
 	return wanted.found ? OK
 			    : fail(ERR_NOT_FOUND, "%s: there is no %s here", directory->path, name);
 }
@@ -110,6 +118,9 @@ int64_t node_past_modified(const struct node *node)
 {
 	if (node_is_past(node, PAST_VERSION))
 		return node->version.sealed_at;
+	if (node_is_past(node, PAST_ABOUT))
+		return node->device.security_at > node->device.removed_at ? node->device.security_at
+									  : node->device.removed_at;
 	return node_is_past(node, PAST_HISTORY) ? node->device.token_at : node->device.created_at;
 }
 
@@ -134,4 +145,28 @@ const struct file file_version = {
 	.stat = version_stat,
 	.open = version_open,
 	.why_not = "an old version stays as it is; `escrowfs restore` makes it current again",
+};
+
+/* ---- security.json of a device that was taken away ---- */
+
+static enum error about_stat(struct fs *fs, const struct node *node, struct stat *attr)
+{
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(escrow_removed_security(fs->escrow, &node->device, &text));
+	attr->st_size = (off_t)text.len;
+	return OK;
+}
+
+static enum error about_open(struct handle *handle, const struct node *node,
+			     const struct actor *actor, struct fuse_file_info *info)
+{
+	(void)actor;
+	info->keep_cache = 1;
+	return escrow_removed_security(handle->fs->escrow, &node->device, &handle->text);
+}
+
+const struct file file_about = {
+	.stat = about_stat,
+	.open = about_open,
+	.why_not = "what is known of a device that was taken away stays as it is",
 };

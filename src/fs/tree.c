@@ -77,6 +77,7 @@ static const struct entry past_tree[PAST_COUNT] = {
 	{PAST_HISTORY, 0, "", DIRECTORY, .mode = 0700, .sealed = true},
 	{PAST_VERSION, 0, "", REGULAR, .mode = 0600, .sealed = true, .file = &file_version},
 	{PAST_REMOVED, NODE_REMOVED, "", DIRECTORY, .mode = 0750, .sealed = true},
+	{PAST_ABOUT, 0, "security.json", REGULAR, .mode = 0640, .sealed = true, .file = &file_about},
 };
 const char tree_history[] = "history";
 

@@ -55,6 +55,7 @@ enum past_node {
 	PAST_HISTORY, /* a directory; the number is the device's, also of one taken away */
 	PAST_VERSION, /* a PEM in it; the number is the version's row */
 	PAST_REMOVED, /* /removed/UDID; the number is the device's */
+	PAST_ABOUT,   /* security.json in it; the number is the device's */
 	PAST_COUNT
 };
 

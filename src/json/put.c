@@ -1,5 +1,7 @@
 #include "put.h"
 
+#include "text.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,15 @@ enum error put_words(json_t *to, const char *key, const char *text)
 	return text ? put(to, key, words(text)) : OK;
 }
 
+enum error put_time(json_t *to, const char *key, int64_t at)
+{
+	char text[TEXT_TIME];
+	if (!at)
+		return OK;
+	time_text(at, text);
+	return put_words(to, key, text);
+}
+
 enum error put_item(json_t *to, const char *text)
 {
 	return json_array_append_new(to, words(text)) ? fail(ERR_MEMORY, "out of memory") : OK;
@@ -81,4 +92,18 @@ enum error put_text(const json_t *object, size_t flags, struct bytes *out)
 	if (json_dump_callback(object, sink_add, &sink, flags) || sink.result)
 		return fail(ERR_MEMORY, "out of memory");
 	return bytes_add(out, sink.text.data, sink.text.len);
+}
+
+static int count(const char *text, size_t n, void *context)
+{
+	(void)text;
+	*(uint32_t *)context += (uint32_t)n;
+	return 0;
+}
+
+enum error put_length(const json_t *object, size_t flags, uint32_t *out)
+{
+	*out = 0;
+	return json_dump_callback(object, count, out, flags) ? fail(ERR_MEMORY, "out of memory")
+							     : OK;
 }

@@ -7,8 +7,9 @@
 #include "json.h"
 #include "parse.h"
 #include "put.h"
+#include "reports.h"
 
-#include "text.h"
+#define LAYOUT JSON_INDENT(2)
 
 static enum error put_fact(json_t *to, const struct facts *facts, enum fact_name name)
 {
@@ -18,15 +19,6 @@ static enum error put_fact(json_t *to, const struct facts *facts, enum fact_name
 		return OK;
 	return facts_table[name].kind == FACT_FLAG ? put(to, key, json_boolean(fact->flag))
 						   : put_words(to, key, fact->text);
-}
-
-static enum error put_time(json_t *to, const char *key, int64_t at)
-{
-	char text[TEXT_TIME];
-	if (!at)
-		return OK;
-	time_text(at, text);
-	return put_words(to, key, text);
 }
 
 /* ---- the first block ---- */
@@ -42,13 +34,6 @@ static enum error put_secure_boot(json_t *to, const struct facts *facts)
 	return put_fact(boot, facts, FACT_EXTERNAL_BOOT);
 }
 
-/* The Bootstrap Token keys that came with macOS 11. */
-static bool is_token_key(enum fact_name name)
-{
-	return name == FACT_BT_ALLOWED || name == FACT_BT_REQUIRED_FOR_KEXT ||
-	       name == FACT_BT_REQUIRED_FOR_UPDATE;
-}
-
 static enum error put_response(json_t *to, const struct json_security *security)
 {
 	for (int i = 0; i <= FACT_RECOVERY_LOCK; i++) {
@@ -58,7 +43,7 @@ static enum error put_response(json_t *to, const struct json_security *security)
 		if (name == FACT_AUTHENTICATED_ROOT)
 			TRY(put(to, "BootstrapTokenEscrowStatus", json_boolean(security->given)));
 		if (facts_table[name].block == BLOCK_SECURITY &&
-		    (security->token_keys || !is_token_key(name)))
+		    reports_shows(security->facts, name, security->token_keys))
 			TRY(put_fact(to, security->facts, name));
 	}
 	return OK;
@@ -78,14 +63,14 @@ static enum error put_version(json_t *to, const struct version *version)
 	return put_words(object, "Ended", version_end_word(version->end));
 }
 
-static enum error put_versions(json_t *to, const struct json_security *security)
+static enum error put_versions(json_t *to, const struct version *versions, int count)
 {
-	if (!security->version_count)
+	if (!count)
 		return OK;
 	json_t *list = json_array();
 	TRY(put(to, "Versions", list));
-	for (int i = 0; i < security->version_count; i++)
-		TRY(put_version(list, &security->versions[i]));
+	for (int i = 0; i < count; i++)
+		TRY(put_version(list, &versions[i]));
 	return OK;
 }
 
@@ -115,11 +100,34 @@ static enum error put_escrow(json_t *to, const struct json_security *security)
 	TRY(put_time(escrow, "EscrowedAt", device->escrowed_at));
 	TRY(put_time(escrow, "RetrievedAt", device->retrieved_at));
 	TRY(put_time(escrow, "ProvenAt", device->proven_at));
-	TRY(put_versions(escrow, security));
+	TRY(put_versions(escrow, security->versions, security->version_count));
 	TRY(put_time(escrow, "EnrolledAt", device->enrolled_at));
 	TRY(put_time(escrow, "ReenrolledAt", device->reenrolled_at));
 	TRY(put_time(escrow, "CheckedOutAt", device->checked_out_at));
 	return put_time(escrow, "FactsAt", security->facts_at);
+}
+
+/*
+ * What a backup has besides, at the end of Escrow: a mount shows the contract's keys alone, but to
+ * bring a device back takes all that is known of it.
+ */
+static enum error put_sealed(const json_t *root, const struct json_security *security)
+{
+	const struct device *device = security->device;
+	json_t *escrow = json_object_get(root, "Escrow");
+	if (*device->identity)
+		TRY(put_words(escrow, "Identity", device->identity));
+	if (device->user_enrolled)
+		TRY(put(escrow, "KnownByEnrollmentID", json_true()));
+	return reports_put(escrow, security->facts, security->token_keys);
+}
+
+static enum error write_text(const json_t *root, struct bytes *out)
+{
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(put_text(root, LAYOUT, &text));
+	TRY(bytes_add(&text, "\n", 1));
+	return bytes_add(out, text.data, text.len);
 }
 
 enum error json_security_write(const struct json_security *security, struct bytes *out)
@@ -127,8 +135,35 @@ enum error json_security_write(const struct json_security *security, struct byte
 	SCOPED(parse_free) json_t *root = json_object();
 	TRY(put_response(root, security));
 	TRY(put_escrow(root, security));
-	SCOPED(bytes_free) struct bytes text = {0};
-	TRY(put_text(root, JSON_INDENT(2), &text));
-	TRY(bytes_add(&text, "\n", 1));
-	return bytes_add(out, text.data, text.len);
+	if (security->sealed)
+		TRY(put_sealed(root, security));
+	return write_text(root, out);
+}
+
+enum error json_security_sizes(const struct json_security *security, uint32_t *plain,
+			       uint32_t *sealed)
+{
+	SCOPED(parse_free) json_t *root = json_object();
+	TRY(put_response(root, security));
+	TRY(put_escrow(root, security));
+	TRY(put_length(root, LAYOUT, plain));
+	TRY(put_sealed(root, security));
+	TRY(put_length(root, LAYOUT, sealed));
+	/* The newline at the end. */
+	*plain += 1;
+	*sealed += 1;
+	return OK;
+}
+
+enum error json_removed_write(const struct device *device, const struct version *versions,
+			      int count, struct bytes *out)
+{
+	SCOPED(parse_free) json_t *root = json_object();
+	json_t *escrow = json_object();
+	TRY(put(root, "Escrow", escrow));
+	TRY(put_words(escrow, "Udid", device->udid));
+	TRY(put(escrow, "DeviceId", json_integer(device->id)));
+	TRY(put_versions(escrow, versions, count));
+	TRY(put_time(escrow, "RemovedAt", device->removed_at));
+	return write_text(root, out);
 }

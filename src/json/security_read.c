@@ -19,8 +19,21 @@ enum object { TOP, SECURE_BOOT, ESCROW };
 
 /* Verdicts and bookkeeping of ours: known, and read over. */
 static const char *const verdicts[] = {
-	"DeviceId", "Status",	  "Reasons",	  "EscrowedAt",	  "RetrievedAt", "ProvenAt",
-	"Versions", "EnrolledAt", "ReenrolledAt", "CheckedOutAt", "FactsAt",
+	"DeviceId",
+	"Status",
+	"Reasons",
+	"EscrowedAt",
+	"RetrievedAt",
+	"ProvenAt",
+	"Versions",
+	"EnrolledAt",
+	"ReenrolledAt",
+	"CheckedOutAt",
+	"FactsAt",
+	"Identity",
+	"KnownByEnrollmentID",
+	"Reports",
+	"RemovedAt",
 };
 
 /* What an API's answer says besides. */

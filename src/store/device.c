@@ -23,6 +23,7 @@ enum error device_read(struct rows *rows, struct device *out)
 		.token_at = sql_int(rows, 17),
 		.change = sql_int(rows, 18),
 		.removed_at = sql_int(rows, 19),
+		.sealed_size = sql_u32(rows, 20),
 	};
 	sql_text(rows, 1, device.udid, sizeof device.udid);
 	sql_text(rows, 5, device.identity, sizeof device.identity);
@@ -61,6 +62,16 @@ enum error store_device_folded(struct tx *tx, const char *udid, struct device *o
 	return find(tx, SQL_DEVICE_FOLDED, udid, out);
 }
 
+enum error store_device_known(struct tx *tx, int64_t id, bool *out)
+{
+	struct device device;
+	enum error found = store_device(tx, id, &device);
+	if (found == ERR_GONE)
+		found = store_removed(tx, id, &device);
+	*out = found == OK;
+	return found == ERR_GONE ? OK : found;
+}
+
 /* ---- changing ---- */
 
 static enum error next_change(struct tx *tx, int64_t *out)
@@ -79,28 +90,32 @@ static enum error came_or_went(struct tx *tx, int64_t at)
 static enum error insert(struct tx *tx, const struct device *d, int64_t change, int64_t *id)
 {
 	SCOPED(sql_end)
-	struct rows rows =
-		sql_query(tx, SQL_DEVICE_ADD,
-			  VALUES(TEXT(d->udid), INT(d->user_enrolled), INT(d->unenrolled),
-				 INT(d->status), TEXT(d->identity), INT(d->created_at),
-				 INT(d->enrolled_at), INT(d->reenrolled_at), INT(d->checked_out_at),
-				 INT(d->retrieved_at), INT(d->proven_at), INT(d->escrowed_at),
-				 INT(d->security_size), INT(d->token_size), INT(d->security_at),
-				 INT(d->status_at), INT(d->token_at), INT(change)));
+	struct rows rows = sql_query(
+		tx, SQL_DEVICE_ADD,
+		VALUES(TEXT(d->udid), INT(d->user_enrolled), INT(d->unenrolled), INT(d->status),
+		       TEXT(d->identity), INT(d->created_at), INT(d->enrolled_at),
+		       INT(d->reenrolled_at), INT(d->checked_out_at), INT(d->retrieved_at),
+		       INT(d->proven_at), INT(d->escrowed_at), INT(d->security_size),
+		       INT(d->token_size), INT(d->security_at), INT(d->status_at), INT(d->token_at),
+		       INT(change), INT(d->sealed_size), INT(d->removed_at), INT(d->id)));
 	while (sql_next(&rows))
 		*id = sql_int(&rows, 0);
 	return rows.error;
 }
 
-enum error store_device_add(struct tx *tx, struct device *device)
+static enum error refuse_second(struct tx *tx, const char *udid)
 {
 	struct device there;
-	enum error found = store_device_folded(tx, device->udid, &there);
+	enum error found = store_device_folded(tx, udid, &there);
 	if (found == OK)
-		return fail(ERR_EXISTS, "device %s: it is there already, as %s", device->udid,
-			    there.udid);
-	if (found != ERR_NOT_FOUND)
-		return found;
+		return fail(ERR_EXISTS, "device %s: it is there already, as %s", udid, there.udid);
+	return found == ERR_NOT_FOUND ? OK : found;
+}
+
+enum error store_device_add(struct tx *tx, struct device *device)
+{
+	if (!device->removed_at)
+		TRY(refuse_second(tx, device->udid));
 	int64_t change = 0, id = 0;
 	TRY(next_change(tx, &change));
 	TRY(insert(tx, device, change, &id));
@@ -120,7 +135,7 @@ enum error store_device_save(struct tx *tx, struct device *d)
 			   INT(d->reenrolled_at), INT(d->checked_out_at), INT(d->retrieved_at),
 			   INT(d->proven_at), INT(d->escrowed_at), INT(d->security_size),
 			   INT(d->token_size), INT(d->security_at), INT(d->status_at),
-			   INT(d->token_at), INT(change))));
+			   INT(d->token_at), INT(change), INT(d->sealed_size))));
 	if (sql_changed(tx) != 1)
 		return fail(ERR_GONE, "device %s: it was taken away", d->udid);
 	d->change = change;

@@ -12,6 +12,7 @@ static const struct migration migrations[] = {
 	 "ALTER TABLE store ADD COLUMN rendering INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE head ADD COLUMN devices_at INTEGER NOT NULL DEFAULT 0;"
 	 "UPDATE head SET devices_at = trail_at;"
+	 "ALTER TABLE device ADD COLUMN sealed_size INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE version ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE recipient ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;"},
 };

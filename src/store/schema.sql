@@ -65,7 +65,8 @@ CREATE TABLE device (
 	token_at INTEGER NOT NULL,
 	-- The highest version number that this UDID ever had, here or in a removed row: a number
 	-- names one version for ever, also after a purge.
-	last_version INTEGER NOT NULL
+	last_version INTEGER NOT NULL,
+	sealed_size INTEGER NOT NULL DEFAULT 0 -- of security.json in a sealed mount
 ) STRICT;
 
 INSERT INTO sqlite_sequence (name, seq) VALUES ('device', 255);

@@ -9,7 +9,7 @@
 	"d.id, d.udid, d.user_enrolled, d.unenrolled, d.status, d.identity, d.created_at, "        \
 	"d.enrolled_at, d.reenrolled_at, d.checked_out_at, d.retrieved_at, d.proven_at, "          \
 	"d.escrowed_at, d.security_size, d.token_size, d.security_at, d.status_at, d.token_at, "   \
-	"d.change, d.removed_at"
+	"d.change, d.removed_at, d.sealed_size"
 
 /* In the order of version_read() in version.c; the last one is the device's name. */
 #define VERSION_COLUMNS                                                                            \
@@ -65,11 +65,11 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_DEVICE_FOLDED] =
 		"SELECT " DEVICE_COLUMNS " FROM device d WHERE udid = ?1 AND removed_at = 0",
 	[SQL_DEVICE_ADD] =
-		"INSERT INTO device (udid, user_enrolled, unenrolled, status, identity, "
+		"INSERT INTO device (id, udid, user_enrolled, unenrolled, status, identity, "
 		"created_at, enrolled_at, reenrolled_at, checked_out_at, retrieved_at, proven_at, "
 		"escrowed_at, security_size, token_size, security_at, status_at, token_at, change, "
-		"last_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
-		"?14, ?15, ?16, ?17, ?18, "
+		"sealed_size, removed_at, last_version) VALUES (nullif(?21, 0), ?1, ?2, ?3, ?4, "
+		"?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
 		"coalesce((SELECT max(last_version) FROM device WHERE udid = ?1 AND "
 		"removed_at <> 0), 0)) RETURNING id",
 	/* The name isn't among what is written: it never changes, and its index stays untouched. */
@@ -78,7 +78,8 @@ const char *const sql_statements[SQL_COUNT] = {
 		"identity = ?5, created_at = ?6, enrolled_at = ?7, reenrolled_at = ?8, "
 		"checked_out_at = ?9, retrieved_at = ?10, proven_at = ?11, escrowed_at = ?12, "
 		"security_size = ?13, token_size = ?14, security_at = ?15, status_at = ?16, "
-		"token_at = ?17, change = ?18 WHERE id = ?1 AND removed_at = 0",
+		"token_at = ?17, change = ?18, sealed_size = ?19 "
+		"WHERE id = ?1 AND removed_at = 0",
 	[SQL_DEVICE_REMOVE] =
 		"UPDATE device SET removed_at = ?2, change = ?3 WHERE id = ?1 AND removed_at = 0",
 	[SQL_DEVICES] = "SELECT id, udid FROM device WHERE removed_at = 0 AND id > ?1 "

@@ -131,11 +131,61 @@ print(p["MessageType"], p["UDID"], base64.b64encode(p["BootstrapToken"]).decode(
 	seal
 	assert_equal "$(ls "$X/removed")" "$UDID"
 	local r=$X/removed/$UDID
-	assert_equal "$(ls -A "$r" "$r/history" | tr '\n' ' ')" "$r: history  $r/history: 1.pem 2.pem "
+	assert_equal "$(ls -A "$r" "$r/history" | tr '\n' ' ')" "$r: history security.json  $r/history: 1.pem 2.pem "
 	openssl cms -decrypt -inform PEM -in "$r/history/2.pem" -inkey "$S.recovery.pem" -out "$T/plist"
 	assert_equal "$(reply_token <"$T/plist")" "$TOKEN_2"
 	assert_equal "$(ls -A "$X/devices/$UDID/history")" ''
 	[ ! -e "$M/removed" ]
 	tar -C "$X" -cf "$T/tar" .
 	tar -C "$X" -df "$T/tar"
+}
+
+@test "security.json says there what an import needs besides, a plain mount's has the contract's keys alone" {
+	results SecurityInfo '<key>FDE_Enabled</key><true/>' | checkin
+	results QueryResponses '<key>ProductName</key><string>Mac14,2</string>' | checkin
+	refute_file_has() { ! grep -q "$2" "$1"; }
+	refute_file_has "$M/devices/$UDID/security.json" 'Reports\|ProductName'
+	seal
+	run -0 python3 - "$X/devices/$UDID/security.json" "$M/devices/$UDID/security.json" <<'PY'
+import json, os, sys
+sealed, plain = (json.load(open(f)) for f in sys.argv[1:])
+assert os.stat(sys.argv[1]).st_size == len(open(sys.argv[1], "rb").read())
+reports = sealed["Escrow"].pop("Reports")
+assert sealed == plain
+of = {r["Source"]: r for r in reports}
+assert of["SecurityInfo"]["Facts"] == ["IsEncrypted"]
+assert of["DeviceInformation"]["NotShown"] == ["ProductName=Mac14,2"]
+assert of["DeviceInformation"]["At"] == plain["Escrow"]["FactsAt"]
+PY
+}
+
+@test "removed/UDID/security.json has the number and the versions of a device that was taken away" {
+	local id
+	echo "$TOKEN_1" >"$D/token"
+	id=$(json_of '["Escrow"]["DeviceId"]')
+	truncate -s 0 "$D/token"
+	rmdir "$D"
+	seal
+	run -0 python3 - "$X/removed/$UDID/security.json" "$UDID" "$id" <<'PY'
+import json, os, sys
+text = open(sys.argv[1]).read()
+e = json.loads(text)["Escrow"]
+assert os.stat(sys.argv[1]).st_size == len(text)
+assert list(e) == ["Udid", "DeviceId", "Versions", "RemovedAt"]
+assert e["Udid"] == sys.argv[2] and e["DeviceId"] == int(sys.argv[3])
+assert [(v["Number"], v["Ended"]) for v in e["Versions"]] == [(1, "removed")]
+PY
+}
+
+@test "a store that an older program served is brought up to date first" {
+	unmount
+	sqlite3 "$S/escrow.db" 'UPDATE store SET rendering = 0; UPDATE device SET sealed_size = 0, security_size = 1'
+	run ! --separate-stderr seal
+	assert_has "$stderr" "served last by an older escrowfs"
+	assert_has "$stderr" "escrowfs status"
+	escrowfs status "$S" >/dev/null
+	seal
+	assert_equal "$(stat -c %s "$X/devices/$UDID/security.json")" "$(wc -c <"$X/devices/$UDID/security.json")"
+	mount_again
+	assert_equal "$(stat -c %s "$D/security.json")" "$(cat "$D/security.json" | wc -c)"
 }

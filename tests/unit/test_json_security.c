@@ -262,8 +262,12 @@ static void security_of_nothing_known(void **state)
 	(void)state;
 	struct device device = {.id = 256, .udid = "A", .status = STATUS_NOT_ESCROWED};
 	struct facts facts = {0};
-	facts.of[FACT_ENCRYPTED] = (struct fact){.at = 1, .state = FACT_OUT_OF_DATE, .flag = true};
-	struct json_security security = {.device = &device, .facts = &facts, .token_keys = true};
+	facts.of[FACT_ENCRYPTED] = (struct fact){.at = 1000000,
+						 .state = FACT_OUT_OF_DATE,
+						 .flag = true,
+						 .source = SOURCE_SECURITY_INFO};
+	struct json_security security = {
+		.device = &device, .facts = &facts, .token_keys = true, .sealed = true};
 	SCOPED(bytes_free) struct bytes text = {0};
 	assert_int_equal(json_security_write(&security, &text), OK);
 	assert_string_equal((char *)text.data, "{\n"
@@ -272,9 +276,138 @@ static void security_of_nothing_known(void **state)
 					       "    \"Udid\": \"A\",\n"
 					       "    \"DeviceId\": 256,\n"
 					       "    \"Status\": \"not_escrowed\",\n"
-					       "    \"Reasons\": []\n"
+					       "    \"Reasons\": [],\n"
+					       "    \"Reports\": [\n"
+					       "      {\n"
+					       "        \"At\": \"1970-01-01T00:00:00.001Z\",\n"
+					       "        \"Source\": \"SecurityInfo\",\n"
+					       "        \"OutOfDate\": [\n"
+					       "          \"IsEncrypted=true\"\n"
+					       "        ]\n"
+					       "      }\n"
+					       "    ]\n"
 					       "  }\n"
 					       "}\n");
+}
+
+/* ---- as a backup has it ---- */
+
+#define MS INT64_C(1767225600000000) /* whole milliseconds, as times are written */
+
+static struct facts all_facts(void)
+{
+	struct facts facts = {0};
+	for (int i = 0; i < FACT_COUNT; i++)
+		if (facts_table[i].kind == FACT_FLAG)
+			fact_set_flag(&facts, (enum fact_name)i, i % 2, (1 + i % 3) * MS,
+				      (enum fact_source)(1 + i % 4));
+		else
+			fact_set_text(&facts, (enum fact_name)i, "a=b \"c\"", (1 + i % 3) * MS,
+				      SOURCE_BY_HAND);
+	fact_set_text(&facts, FACT_BT_ALLOWED, "allowed", 5 * MS, SOURCE_SECURITY_INFO);
+	fact_set_text(&facts, FACT_IMEI, "350000000000106", MS, SOURCE_DEVICE_INFORMATION);
+	fact_set_text(&facts, FACT_MAC_ADDRESS, "227A000B000C", MS, SOURCE_DEVICE_INFORMATION);
+	fact_set_unknown(&facts, FACT_SUPERVISED, 7 * MS, SOURCE_AUTHENTICATE);
+	facts.of[FACT_ENROLLED_VIA_DEP].state = FACT_OUT_OF_DATE;
+	facts.of[FACT_MODEL] = (struct fact){0};
+	return facts;
+}
+
+static void kept_round_trip(void **state)
+{
+	(void)state;
+	struct facts facts = all_facts();
+	struct device device = {.id = 300,
+				.udid = UDID,
+				.status = STATUS_UNENROLLED,
+				.unenrolled = true,
+				.user_enrolled = true,
+				.enrolled_at = 1 * MS,
+				.reenrolled_at = 2 * MS,
+				.checked_out_at = 3 * MS,
+				.retrieved_at = 4 * MS,
+				.proven_at = 5 * MS,
+				.escrowed_at = 6 * MS};
+	memset(device.identity, 'a', 64);
+	struct version versions[2] = {{.number = 3,
+				       .escrowed_at = 1 * MS,
+				       .confirmed_at = 2 * MS,
+				       .ended_at = 3 * MS,
+				       .end = END_UNDONE},
+				      {.number = 4, .escrowed_at = 5 * MS}};
+	for (int token_keys = 0; token_keys < 2; token_keys++) {
+		struct json_security security = {.device = &device,
+						 .facts = &facts,
+						 .token_keys = token_keys,
+						 .versions = versions,
+						 .version_count = 2,
+						 .facts_at = 7 * MS,
+						 .sealed = true};
+		uint32_t plain, sealed;
+		SCOPED(bytes_free) struct bytes text = {0};
+		SCOPED(json_kept_free) struct json_kept kept = {0};
+		assert_int_equal(json_security_write(&security, &text), OK);
+		assert_int_equal(json_kept_read(text.data, text.len, UDID, &kept), OK);
+		assert_memory_equal(&kept.device, &device, sizeof device);
+		assert_memory_equal(&kept.facts, &facts, sizeof facts);
+		assert_int_equal(kept.version_count, 2);
+		assert_memory_equal(kept.versions, versions, sizeof versions);
+
+		assert_int_equal(json_security_sizes(&security, &plain, &sealed), OK);
+		assert_int_equal(sealed, text.len);
+		security.sealed = false;
+		text.len = 0;
+		assert_int_equal(json_security_write(&security, &text), OK);
+		assert_int_equal(plain, text.len);
+	}
+}
+
+static void kept_of_a_removed_one(void **state)
+{
+	(void)state;
+	struct device device = {.id = 300, .udid = UDID, .removed_at = 9 * MS};
+	struct version version = {
+		.number = 1, .escrowed_at = 5 * MS, .ended_at = 6 * MS, .end = END_REMOVED};
+	SCOPED(bytes_free) struct bytes text = {0};
+	SCOPED(json_kept_free) struct json_kept kept = {0};
+	assert_int_equal(json_removed_write(&device, &version, 1, &text), OK);
+	assert_int_equal(json_kept_read(text.data, text.len, UDID, &kept), OK);
+	assert_int_equal(kept.device.id, 300);
+	assert_int_equal(kept.device.removed_at, 9 * MS);
+	assert_int_equal(kept.version_count, 1);
+	assert_memory_equal(kept.versions, &version, sizeof version);
+}
+
+static void kept_makes_sense(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+		"{}",
+		"{\"Escrow\": 1}",
+		"{\"Escrow\": {}}",
+		"{\"Escrow\": {\"Udid\": \"another\"}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"DeviceId\": -1}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"DeviceId\": 9000000000000000000}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"EnrolledAt\": \"yesterday\"}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Status\": \"well\"}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Identity\": \"me\"}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": [{\"Number\": 1}]}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": [{\"Number\": 1, \"EscrowedAt\": "
+		"\"2026-01-01T00:00:00Z\", \"EndedAt\": \"2026-01-01T00:00:00Z\"}]}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": 1}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Reports\": [1]}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Reports\": [{\"At\": \"2026-01-01T00:00:00Z\", "
+		"\"Source\": \"SecurityInfo\", \"Facts\": [1]}]}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Reports\": [{\"At\": \"2026-01-01T00:00:00Z\", "
+		"\"Source\": \"SecurityInfo\", \"NotShown\": [\"IsEncrypted=maybe\"]}]}}",
+		"{\"Escrow\": {\"Udid\": \"A\"",
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		SCOPED(json_kept_free) struct json_kept kept = {0};
+		assert_int_equal(
+			json_kept_read((const uint8_t *)bad[i], strlen(bad[i]), "A", &kept),
+			ERR_INVALID);
+	}
 }
 
 int main(void)
@@ -282,7 +415,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(security_order),   cmocka_unit_test(security_of_nothing_known),
 		cmocka_unit_test(security_read),    cmocka_unit_test(security_read_refuses),
-		cmocka_unit_test(key_named_safely), cmocka_unit_test(secrets_not_kept),
+		cmocka_unit_test(kept_round_trip),  cmocka_unit_test(kept_of_a_removed_one),
+		cmocka_unit_test(kept_makes_sense), cmocka_unit_test(key_named_safely),
+		cmocka_unit_test(secrets_not_kept),
 	};
 	return cmocka_run_group_tests_name("security.json", tests, NULL, NULL);
 }
