@@ -43,7 +43,8 @@ struct escrow_options {
 	const char *key_uri; /* NULL: the one that the store remembers; missing is then a warning */
 	const char *passphrase_file; /* NULL: none */
 	bool no_key;		     /* opens no seal, and looks for no key */
-	uint32_t uid, gid;	     /* the owner of the mount */
+	bool any_key;	   /* the key need not be a recipient's: it opens what a backup has */
+	uint32_t uid, gid; /* the owner of the mount */
 };
 
 /*

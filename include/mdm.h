@@ -124,6 +124,12 @@ enum error mdm_write_reply(const struct secret *token, struct secret *out);
 /* A SetBootstrapToken message with the UDID: what is sealed. The caller frees. */
 enum error mdm_write_token(const char *udid, const struct secret *token, struct secret *out);
 
+/*
+ * The size of a token of which only the length of that message is known; of the three that have it
+ * (base64 rounds up) the greatest. 0: no message is as long.
+ */
+enum error mdm_token_size(const char *udid, size_t message_len, uint32_t *size);
+
 /* The token as one line of base64 and a newline: what the file `token` shows. The caller frees. */
 enum error mdm_write_base64(const struct secret *token, struct secret *out);
 

@@ -113,6 +113,15 @@ enum error seal_close(const struct recipients *, const void *content, size_t len
  */
 enum error seal_open(const struct seal_key *, const void *blob, size_t len, struct secret *content);
 
+/* What can be told of a blob that isn't opened. */
+struct seal_outline {
+	size_t content_len; /* bytes of what is sealed */
+	bool ours;	    /* it is made to one of the recipients */
+};
+/* ERR_BAD_SEAL as seal_open() has it, as far as it shows from outside. */
+enum error seal_outline(const struct recipients *, const void *blob, size_t len,
+			struct seal_outline *out);
+
 /* "-----BEGIN CMS-----" and so on: 64 columns, with the last newline. The caller frees. */
 enum error seal_armor(const void *blob, size_t len, struct bytes *pem);
 /* How long seal_armor()'s text of a blob of `len` bytes is. */

@@ -213,6 +213,9 @@ enum error store_removed_named(struct tx *, const char *udid, struct device *out
 enum error store_removed_devices(struct tx *, int64_t after, int limit, store_each_device *,
 				 void *);
 
+/* Its versions changed, at `at`: so do the times of what a sealed mount shows of it. ERR_GONE. */
+enum error store_removed_touch(struct tx *, int64_t id, int64_t at);
+
 /* How many devices in each status. */
 enum error store_device_counts(struct tx *, uint64_t out[static STATUS_COUNT]);
 
@@ -297,6 +300,8 @@ enum error store_blob(struct tx *, int64_t version, struct bytes *out);
  * (ERR_EXISTS).
  */
 enum error store_version_add(struct tx *, struct version *, const void *blob, size_t len);
+/* Numbers up to this one are never given to a version of the device's UDID. */
+enum error store_version_reserve(struct tx *, int64_t device, int number);
 /* Writes back all but the blob and what goes with it, by id. */
 enum error store_version_save(struct tx *, const struct version *);
 /*
@@ -308,6 +313,9 @@ enum error store_version_reseal(struct tx *, struct version *, const void *blob,
 enum error store_version_destroy(struct tx *, int64_t id);
 
 /* ---- access ---- */
+
+/* A device's nodes, its directory and its files, are id * STORE_NODES and those after it. */
+#define STORE_NODES 4
 
 /*
  * Owner, mode and ACLs that somebody set on a node of the tree, by the node's inode number. A node

@@ -12,7 +12,7 @@
 
 #define PERMISSIONS 0777u
 
-static enum error effective(struct tx *tx, const struct escrow *escrow,
+enum error access_effective(struct tx *tx, const struct escrow *escrow,
 			    const struct access_node *node, struct access *out)
 {
 	enum error found = store_access(tx, node->node, out);
@@ -28,7 +28,7 @@ enum error escrow_access(struct escrow *escrow, const struct access_node *node, 
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	return effective(tx, escrow, node, out);
+	return access_effective(tx, escrow, node, out);
 }
 
 /* ---- changing ---- */
@@ -125,7 +125,7 @@ static enum error access_apply(struct tx *tx, void *context)
 	const struct job *job = context;
 	const struct access_node *node = job->node;
 	struct access before, after;
-	TRY(effective(tx, job->escrow, node, &before));
+	TRY(access_effective(tx, job->escrow, node, &before));
 	after = before;
 	set(&after, job);
 	int64_t now = time_now();

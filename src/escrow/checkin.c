@@ -22,7 +22,7 @@ struct checkin {
 	int64_t now;
 	bool readable;
 	const struct sealed *sealed; /* SetBootstrapToken */
-	int64_t opened;		     /* GetBootstrapToken: what was unsealed; 0: nothing */
+	struct version opened;	     /* GetBootstrapToken: what was unsealed; id 0: nothing */
 	bool had_effect;
 };
 
@@ -212,7 +212,7 @@ static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *doss
 static enum error record_none(struct tx *tx, struct checkin *in, const char *udid, const char *why)
 {
 	in->had_effect = true;
-	in->opened = 0; /* what was unsealed stays here */
+	in->opened.id = 0; /* what was unsealed stays here */
 	return trail_add(tx, in->escrow,
 			 &(struct event){.at = in->now,
 					 .action = ACTION_RETRIEVE,
@@ -232,8 +232,8 @@ static enum error on_get(struct tx *tx, struct checkin *in, struct dossier *doss
 					     : NULL;
 	if (none)
 		return record_none(tx, in, dossier->device.udid, none);
-	TRY(token_still(dossier, in->opened));
-	return token_retrieved(tx, in->escrow, dossier, in->actor, "GetBootstrapToken", in->now);
+	return token_retrieved(tx, in->escrow, dossier, in->actor, &in->opened, "GetBootstrapToken",
+			       in->now);
 }
 
 /* ---- one message, one transaction ---- */
@@ -300,16 +300,14 @@ static enum error checkin_apply(struct tx *tx, void *context)
 static enum error look_for_reply(struct checkin *in, struct secret *token)
 {
 	struct device device;
-	struct version version;
 	SCOPED(bytes_free) struct bytes blob = {0};
-	in->opened = 0;
+	in->opened.id = 0;
 	enum error found = escrow_search_udid(in->escrow, in->message->id, &device);
 	if (found == ERR_NOT_FOUND || (found == OK && (!in->readable || device.unenrolled)))
 		return OK;
 	TRY(found);
-	TRY(token_look(in->escrow, device.id, &device, &version, &blob));
-	in->opened = version.id;
-	return version.id ? token_open(in->escrow, &device, &version, &blob, token) : OK;
+	TRY(token_look(in->escrow, device.id, &device, &in->opened, &blob));
+	return in->opened.id ? token_open(in->escrow, &device, &in->opened, &blob, token) : OK;
 }
 
 static enum error act_once(struct checkin *in, bool again, struct sealed *sealed,
@@ -327,7 +325,7 @@ static enum error act_once(struct checkin *in, bool again, struct sealed *sealed
 	if (message->kind != MESSAGE_GET_BOOTSTRAP_TOKEN || !in->readable)
 		return OK;
 	/* The transaction decides, not the look before it. */
-	return mdm_write_reply(in->opened ? &token : NULL, reply);
+	return mdm_write_reply(in->opened.id ? &token : NULL, reply);
 }
 
 enum error checkin_act(struct escrow *escrow, const struct actor *actor,

@@ -68,7 +68,7 @@ static enum error load_key(struct escrow *escrow, const struct escrow_options *o
 		return OK;
 	}
 	TRY(result);
-	if (seal_key_recipient(escrow->key, escrow->recipients) < 0)
+	if (seal_key_recipient(escrow->key, escrow->recipients) < 0 && !options->any_key)
 		return fail(ERR_INVALID,
 			    "%s: this private key is none of the recipients of store %s; "
 			    "`escrowfs status %s` lists them",

@@ -15,7 +15,7 @@ struct job {
 	struct escrow *escrow;
 	const struct actor *actor;
 	int64_t id, now;
-	int64_t version; /* row: what was unsealed; 0: nothing was there */
+	const struct version *opened;
 	const struct sealed *sealed;
 	const char *how; /* an escrow's reason on the trail */
 	struct effect *effect;
@@ -29,8 +29,7 @@ static enum error retrieve_apply(struct tx *tx, void *context)
 	SCOPED(dossier_free) struct dossier dossier;
 	TRY(dossier_load(tx, job->id, &dossier));
 	const struct version *current = dossier_current(&dossier);
-	TRY(token_still(&dossier, job->version));
-	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, NULL, job->now));
+	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, job->opened, NULL, job->now));
 	return current ? dossier_settle(tx, &dossier, job->now) : OK;
 }
 
@@ -55,11 +54,8 @@ static enum error retrieve_once(struct escrow *escrow, const struct actor *actor
 		TRY(token_open(escrow, &device, &version, &blob, &token));
 		TRY(mdm_write_base64(&token, &line));
 	}
-	struct job job = {.escrow = escrow,
-			  .actor = actor,
-			  .id = id,
-			  .now = time_now(),
-			  .version = version.id};
+	struct job job = {
+		.escrow = escrow, .actor = actor, .id = id, .now = time_now(), .opened = &version};
 	TRY(store_change(escrow->store, retrieve_apply, &job));
 	secret_move(text, &line);
 	return OK;

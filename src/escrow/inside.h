@@ -97,6 +97,12 @@ void reasons_of(const struct dossier *, const struct prerequisites *, struct rea
 /* Why a token can't be escrowed by hand: the first sentence of it. */
 void reason_needed(const struct dossier *, const struct prerequisites *, char *out, size_t size);
 
+/* ---- access.c ---- */
+
+/* What holds for a node: see escrow_access(). */
+enum error access_effective(struct tx *, const struct escrow *, const struct access_node *,
+			    struct access *out);
+
 /* ---- trail.c ---- */
 
 /* Adds an event to the trail, in the transaction that does what it records. */
@@ -157,13 +163,19 @@ enum error token_keep_past(struct tx *, struct escrow *, struct dossier *, const
 enum error token_end(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 		     const char *how, int64_t now, struct effect *);
 
-/* Unseals a version and checks that it is this device's and this version's. */
-enum error token_open(const struct escrow *, const struct device *, const struct version *,
+/*
+ * Unseals a version and checks that it is this device's and this version's. One that came from a
+ * backup and was never opened is verified by that: its mac and size are set in it.
+ */
+enum error token_open(const struct escrow *, const struct device *, struct version *,
 		      const struct bytes *blob, struct secret *token);
 
-/* Puts a retrieval on the trail. Settle afterwards. */
+/*
+ * Puts a retrieval on the trail, of the version that was opened (id 0: none was there). ERR_CHANGED: it isn't
+ * the current one any more. Settle afterwards.
+ */
 enum error token_retrieved(struct tx *, struct escrow *, struct dossier *, const struct actor *,
-			   const char *how, int64_t now);
+			   const struct version *opened, const char *how, int64_t now);
 
 /*
  * By hand (`how` is what the trail says of it): EPERM while known facts make the device

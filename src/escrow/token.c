@@ -227,7 +227,7 @@ enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
 }
 
 enum error token_open(const struct escrow *escrow, const struct device *device,
-		      const struct version *version, const struct bytes *blob, struct secret *token)
+		      struct version *version, const struct bytes *blob, struct secret *token)
 {
 	if (!escrow->key)
 		return fail(ERR_NO_KEY,
@@ -252,22 +252,33 @@ enum error token_open(const struct escrow *escrow, const struct device *device,
 			device->udid, version->number);
 	uint8_t mac[STORE_DIGEST];
 	TRY(token_mac(escrow, device->udid, &message.token, mac));
-	if (!seal_equal(mac, version->mac, sizeof mac))
+	if (version->verified && !seal_equal(mac, version->mac, sizeof mac))
 		return fail(
 			ERR_BAD_SEAL,
 			"device %s, version %d: the seal holds another version's token; restore "
 			"the store from a backup",
 			device->udid, version->number);
+	memcpy(version->mac, mac, sizeof version->mac);
+	version->token_size = (uint32_t)message.token.len;
+	version->verified = true;
 	secret_move(token, &message.token);
 	return OK;
 }
 
 enum error token_retrieved(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
-			   const struct actor *actor, const char *how, int64_t now)
+			   const struct actor *actor, const struct version *opened, const char *how,
+			   int64_t now)
 {
-	const struct version *current = dossier_current(dossier);
+	struct version *current = dossier_current(dossier);
+	TRY(token_still(dossier, opened->id));
 	if (current)
 		dossier->device.retrieved_at = now;
+	if (current && !current->verified) {
+		memcpy(current->mac, opened->mac, sizeof current->mac);
+		current->token_size = opened->token_size;
+		current->verified = true;
+		TRY(store_version_save(tx, current));
+	}
 	return trail_add(tx, escrow,
 			 &(struct event){.at = now,
 					 .action = ACTION_RETRIEVE,

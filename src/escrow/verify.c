@@ -180,8 +180,7 @@ struct seals {
 	struct tx *tx;
 };
 
-static enum error check_version(struct seals *seals, const struct version *version,
-				const char *udid)
+static enum error check_version(struct seals *seals, struct version *version, const char *udid)
 {
 	struct walk *walk = seals->walk;
 	SCOPED(bytes_free) struct bytes blob = {0};

@@ -3,7 +3,6 @@
 
 #include "mdm/property.h"
 
-/* As much as the base64 of 64 KiB holds. */
 /* 64 KiB of base64: the longest message that the file takes. */
 #define TOKEN_BYTES_MAX (48 * 1024)
 

@@ -5,6 +5,7 @@
 #include "mdm.h"
 
 #include "base64.h"
+#include "mdm/token.h"
 
 #include <plist/plist.h>
 #include <string.h>
@@ -52,6 +53,34 @@ enum error mdm_write_token(const char *udid, const struct secret *token, struct 
 	plist_dict_set_item(root, "MessageType", plist_new_string("SetBootstrapToken"));
 	plist_dict_set_item(root, "UDID", plist_new_string(udid));
 	return write_xml(root, out);
+}
+
+static enum error message_len(const char *udid, size_t size, size_t *len)
+{
+	SCOPED(secret_free) struct secret token = {0}, message = {0};
+	TRY(secret_new(size, &token));
+	memset(token.data, 0, size);
+	token.len = size;
+	TRY(mdm_write_token(udid, &token, &message));
+	*len = message.len;
+	return OK;
+}
+
+enum error mdm_token_size(const char *udid, size_t wanted, uint32_t *size)
+{
+	size_t low = 0, high = TOKEN_BYTES_MAX / 3; /* in threes, exclusive */
+	*size = 0;
+	while (low < high) {
+		size_t middle = (low + high) / 2, len;
+		TRY(message_len(udid, 3 * middle + 3, &len));
+		if (len == wanted)
+			*size = (uint32_t)(3 * middle + 3);
+		if (len < wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return OK;
 }
 
 enum error mdm_write_base64(const struct secret *token, struct secret *out)

@@ -4,6 +4,8 @@
 #include "error.h"
 #include "seal/der.h"
 
+#include <openssl/x509.h>
+
 /* The parts of a seal, where they lie in the blob. envelope.c draws them. */
 
 #define ENVELOPE_NONCE 12
@@ -31,5 +33,8 @@ enum error envelope_read(const void *blob, size_t len, struct envelope *out);
  * of no kind that seals have.
  */
 enum error envelope_next(struct der *recipients, struct envelope_recipient *out);
+
+/* Is it the part for the key of this certificate? */
+bool envelope_names(const struct envelope_recipient *, const X509 *);
 
 #endif

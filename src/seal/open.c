@@ -17,23 +17,6 @@
 #include <limits.h>
 #include <string.h>
 
-/* Does a part name this certificate? Both as CMS has them: issuer, then serial number, in DER. */
-static bool names(const struct envelope_recipient *part, const X509 *certificate)
-{
-	SCOPED(bytes_free) struct bytes identity = {0};
-	unsigned char *issuer = NULL, *serial = NULL;
-	int issuer_len = i2d_X509_NAME(X509_get_issuer_name(certificate), &issuer);
-	int serial_len = i2d_ASN1_INTEGER(X509_get0_serialNumber(certificate), &serial);
-	bool same = issuer_len > 0 && serial_len > 0 &&
-		    bytes_add(&identity, issuer, (size_t)issuer_len) == OK &&
-		    bytes_add(&identity, serial, (size_t)serial_len) == OK &&
-		    identity.len == part->identity.left &&
-		    memcmp(identity.data, part->identity.at, identity.len) == 0;
-	OPENSSL_free(issuer);
-	OPENSSL_free(serial);
-	return same;
-}
-
 static bool of_kind(const struct envelope_recipient *part, const EVP_PKEY *key)
 {
 	return EVP_PKEY_is_a(key, part->kind == RECIPIENT_EC ? "EC" : "RSA");
@@ -45,7 +28,8 @@ static enum error find_content_key(const struct envelope *envelope, const struct
 	struct envelope_recipient part;
 	for (struct der rest = envelope->recipients; rest.left;) {
 		TRY(envelope_next(&rest, &part));
-		if (key->certificate && of_kind(&part, key->key) && names(&part, key->certificate))
+		if (key->certificate && of_kind(&part, key->key) &&
+		    envelope_names(&part, key->certificate))
 			return unwrap(key, &part, content_key);
 	}
 	for (struct der rest = envelope->recipients; rest.left;) {

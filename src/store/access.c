@@ -1,9 +1,6 @@
 /* Owners, modes and ACLs, by inode number. */
 #include "inside.h"
 
-/* Inode numbers that belong to a device: its directory and its files. */
-#define NODES 4
-
 enum error store_access(struct tx *tx, uint64_t node, struct access *out)
 {
 	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_ACCESS, VALUES(INT((int64_t)node)));
@@ -41,6 +38,7 @@ enum error store_access_save(struct tx *tx, uint64_t node, const struct access *
 
 enum error access_delete(struct tx *tx, int64_t device)
 {
-	return sql_run(tx, SQL_ACCESS_DELETE,
-		       VALUES(INT(device * NODES), INT(device * NODES + NODES - 1)));
+	return sql_run(
+		tx, SQL_ACCESS_DELETE,
+		VALUES(INT(device * STORE_NODES), INT(device * STORE_NODES + STORE_NODES - 1)));
 }

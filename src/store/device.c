@@ -155,6 +155,16 @@ enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
 	return access_delete(tx, id);
 }
 
+enum error store_removed_touch(struct tx *tx, int64_t id, int64_t at)
+{
+	int64_t change = 0;
+	TRY(next_change(tx, &change));
+	TRY(sql_run(tx, SQL_REMOVED_TOUCH, VALUES(INT(id), INT(at), INT(change))));
+	if (sql_changed(tx) != 1)
+		return fail(ERR_GONE, "device number %lld was not taken away", (long long)id);
+	return OK;
+}
+
 /* ---- listing ---- */
 
 static enum error list(struct rows *rows, store_each_device *each, void *context)

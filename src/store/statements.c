@@ -82,6 +82,9 @@ const char *const sql_statements[SQL_COUNT] = {
 		"WHERE id = ?1 AND removed_at = 0",
 	[SQL_DEVICE_REMOVE] =
 		"UPDATE device SET removed_at = ?2, change = ?3 WHERE id = ?1 AND removed_at = 0",
+	[SQL_REMOVED_TOUCH] = "UPDATE device SET security_at = max(security_at + 1, ?2), "
+			      "token_at = max(token_at + 1, ?2), change = ?3 "
+			      "WHERE id = ?1 AND removed_at <> 0",
 	[SQL_DEVICES] = "SELECT id, udid FROM device WHERE removed_at = 0 AND id > ?1 "
 			"ORDER BY id LIMIT ?2",
 	[SQL_DEVICES_IN_STATUS] = "SELECT id, udid FROM device INDEXED BY device_status "
@@ -148,14 +151,14 @@ const char *const sql_statements[SQL_COUNT] = {
 				 "ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at = 0 "
 				 "ORDER BY d.id, v.number",
 	[SQL_VERSION_NUMBER_NEXT] = "UPDATE device SET last_version = last_version + 1 "
-				    "WHERE id = ?1 AND removed_at = 0 RETURNING last_version",
+				    "WHERE id = ?1 RETURNING last_version",
 	[SQL_VERSION_ADD] =
 		"INSERT INTO version (device, number, escrowed_at, confirmed_at, sealed_at, "
 		"ended_at, ending, renewal, token_size, blob_size, mac, digest, verified, "
 		"generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
 		"RETURNING id",
 	[SQL_VERSION_NUMBER_USED] = "UPDATE device SET last_version = max(last_version, ?2) "
-				    "WHERE id = ?1 AND removed_at = 0",
+				    "WHERE id = ?1",
 	[SQL_VERSION_SAVE] = "UPDATE version SET escrowed_at = ?2, confirmed_at = ?3, "
 			     "sealed_at = ?4, ended_at = ?5, ending = ?6, renewal = ?7, "
 			     "token_size = ?8, mac = ?9, digest = ?10, verified = ?11 "

@@ -129,27 +129,58 @@ enum error store_blob(struct tx *tx, int64_t version, struct bytes *out)
 
 /* ---- changing ---- */
 
-static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
+/*
+ * Whose last_version counts for a device's UDID: that of the device of this name that is there,
+ * even for one that was taken away.
+ */
+static enum error counter_of(struct tx *tx, int64_t id, int64_t *counter)
 {
-	SCOPED(sql_end)
-	struct rows rows = sql_query(tx, SQL_VERSION_NUMBER_NEXT, VALUES(INT(device)));
-	while (sql_next(&rows))
-		*out = sql_int(&rows, 0);
-	TRY(rows.error);
-	return *out ? OK : fail(ERR_GONE, "device number %lld was taken away", (long long)device);
+	struct device device = {0}, there;
+	enum error found = store_device(tx, id, &device);
+	if (found == ERR_GONE) {
+		TRY(store_removed(tx, id, &device));
+		found = store_device_folded(tx, device.udid, &there);
+	}
+	*counter = found == OK && device.removed_at ? there.id : id;
+	return found == ERR_NOT_FOUND ? OK : found;
 }
 
-/* A number that was given elsewhere: those that come next are higher. */
-static enum error use_number(struct tx *tx, int64_t device, int number)
+static enum error use_number(struct tx *tx, int64_t device, int64_t number)
+{
+	return sql_run(tx, SQL_VERSION_NUMBER_USED, VALUES(INT(device), INT(number)));
+}
+
+static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
+{
+	int64_t counter = 0;
+	TRY(counter_of(tx, device, &counter));
+	{
+		SCOPED(sql_end)
+		struct rows rows = sql_query(tx, SQL_VERSION_NUMBER_NEXT, VALUES(INT(counter)));
+		while (sql_next(&rows))
+			*out = sql_int(&rows, 0);
+		TRY(rows.error);
+	}
+	return counter == device ? OK : use_number(tx, device, *out);
+}
+
+enum error store_version_reserve(struct tx *tx, int64_t device, int number)
+{
+	int64_t counter = 0;
+	TRY(counter_of(tx, device, &counter));
+	TRY(use_number(tx, counter, number));
+	return counter == device ? OK : use_number(tx, device, number);
+}
+
+/* A number that was given elsewhere. */
+static enum error take_number(struct tx *tx, int64_t device, int number)
 {
 	struct version other;
 	enum error found = store_version_numbered(tx, device, number, &other);
 	if (found == OK)
 		return fail(ERR_EXISTS, "device number %lld has a version %d already",
 			    (long long)device, number);
-	if (found != ERR_NOT_FOUND)
-		return found;
-	return sql_run(tx, SQL_VERSION_NUMBER_USED, VALUES(INT(device), INT(number)));
+	return found == ERR_NOT_FOUND ? store_version_reserve(tx, device, number) : found;
 }
 
 static enum error insert(struct tx *tx, const struct version *v, int64_t number, size_t len,
@@ -180,7 +211,7 @@ enum error store_version_add(struct tx *tx, struct version *version, const void 
 		return found;
 	int64_t number = version->number, id = 0;
 	if (number)
-		TRY(use_number(tx, version->device, version->number));
+		TRY(take_number(tx, version->device, version->number));
 	else
 		TRY(next_number(tx, version->device, &number));
 	TRY(insert(tx, version, number, len, &id));

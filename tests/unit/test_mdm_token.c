@@ -331,6 +331,27 @@ static void written_is_read(void **state)
 	}
 }
 
+/* From the length of a message alone: never less than the token has, and at most two more. */
+static void size_of_a_length(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {1, 2, 3, 57, 300, 301, 4000, 48 * 1024};
+	uint32_t size;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		SCOPED(secret_free) struct secret token = {0}, text = {0};
+		assert_int_equal(secret_new(sizes[i], &token), OK);
+		memset(token.data, 7, sizes[i]);
+		token.len = sizes[i];
+		assert_int_equal(mdm_write_token(UDID, &token, &text), OK);
+		assert_int_equal(mdm_token_size(UDID, text.len, &size), OK);
+		assert_in_range(size, sizes[i], sizes[i] + 2);
+	}
+	assert_int_equal(mdm_token_size(UDID, 17, &size), OK);
+	assert_int_equal(size, 0);
+	assert_int_equal(mdm_token_size(UDID, 1 << 20, &size), OK);
+	assert_int_equal(size, 0);
+}
+
 static void replies(void **state)
 {
 	(void)state;
@@ -362,6 +383,7 @@ int main(void)
 		cmocka_unit_test(base64_text),		cmocka_unit_test(token_size),
 		cmocka_unit_test(recovery_key_refused), cmocka_unit_test(token_takes_one_kind),
 		cmocka_unit_test(written_is_read),	cmocka_unit_test(replies),
+		cmocka_unit_test(size_of_a_length),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -510,6 +510,25 @@ static void open_in_threads(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* ---- from outside ---- */
+
+static void outline_without_a_key(void **state)
+{
+	(void)state;
+	SCOPED(bytes_free) struct bytes blob = sealed(both);
+	struct seal_outline outline;
+	assert_int_equal(seal_outline(both, blob.data, blob.len, &outline), OK);
+	assert_int_equal(outline.content_len, LEN);
+	assert_true(outline.ours);
+	assert_int_equal(seal_outline(only_recovery, blob.data, blob.len, &outline), OK);
+	assert_true(outline.ours);
+	assert_int_equal(seal_outline(strangers, blob.data, blob.len, &outline), OK);
+	assert_int_equal(outline.content_len, LEN);
+	assert_false(outline.ours);
+	assert_int_equal(seal_outline(both, blob.data, blob.len - 1, &outline), ERR_BAD_SEAL);
+	assert_int_equal(seal_outline(both, "no seal", 7, &outline), ERR_BAD_SEAL);
+}
+
 int main(void)
 {
 	if (secret_prepare(HEAP) != OK)
@@ -535,6 +554,7 @@ int main(void)
 		cmocka_unit_test(open_gives_secret),
 		cmocka_unit_test(open_without_secure_memory),
 		cmocka_unit_test(open_in_threads),
+		cmocka_unit_test(outline_without_a_key),
 	};
 	return cmocka_run_group_tests_name("seal: open", tests, setup, teardown);
 }

@@ -602,6 +602,35 @@ static void no_scans(void **state)
 	connection_free(tx);
 }
 
+struct reserving {
+	int64_t device;
+	int number;
+};
+
+static enum error reserve_apply(struct tx *tx, void *context)
+{
+	const struct reserving *reserving = context;
+	return store_version_reserve(tx, reserving->device, reserving->number);
+}
+
+/* A number names one version of a UDID, whichever of the devices of that name has it. */
+static void numbers_are_the_names(void **state)
+{
+	struct fixture *f = *state;
+	struct device old = add_device(f->store, "A");
+	struct version version = add_version(f->store, old.id, 1);
+	end_version(f->store, &version, END_REMOVED);
+	remove_device(f->store, old.id);
+	struct device new = add_device(f->store, "a");
+	struct reserving reserving = {old.id, 7};
+	assert_int_equal(store_change(f->store, reserve_apply, &reserving), OK);
+	version = add_version(f->store, new.id, 2);
+	assert_int_equal(version.number, 8);
+	end_version(f->store, &version, END_REPLACED);
+	assert_int_equal(add_version(f->store, old.id, 3).number, 9);
+	assert_int_equal(add_version(f->store, new.id, 4).number, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -614,6 +643,7 @@ int main(void)
 		WITH_STORE(saving_what_is_not_there),
 		WITH_STORE(newest_with_a_mac),
 		WITH_STORE(numbers_go_on_after_removal),
+		WITH_STORE(numbers_are_the_names),
 		WITH_STORE(recipients_in_order),
 		WITH_STORE(recipients_retire_and_come_back),
 		WITH_STORE(trail_end_follows),
