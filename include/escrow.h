@@ -44,6 +44,7 @@ struct escrow_options {
 	const char *passphrase_file; /* NULL: none */
 	bool no_key;		     /* opens no seal, and looks for no key */
 	bool any_key;	   /* the key need not be a recipient's: it opens what a backup has */
+	bool rehearse;	   /* every change is made and taken back: nothing is written */
 	uint32_t uid, gid; /* the owner of the mount */
 };
 
@@ -55,6 +56,7 @@ enum error escrow_open(const struct escrow_options *, struct escrow **);
 void escrow_close(struct escrow *);
 
 bool escrow_sealed(const struct escrow *);
+bool escrow_rehearses(const struct escrow *);
 /* When the store was made. */
 int64_t escrow_born_at(const struct escrow *);
 bool escrow_has_key(const struct escrow *);
@@ -226,12 +228,73 @@ struct escrow_born {
  * fails. */
 enum error escrow_init(const struct escrow_birth *, const struct actor *, struct escrow_born *out);
 
-/* What happened to one message of an import. */
-enum import_result { IMPORT_DONE, IMPORT_NOTHING, IMPORT_REFUSED, IMPORT_RESULTS };
-/* One message (header lines or webhook JSON around it are fine), as /checkin would take it, without
- * a reply. */
-enum error escrow_import(struct escrow *, const struct actor *, const uint8_t *, size_t,
-			 enum import_result *);
+/* ---- what an import brings ---- */
+
+/*
+ * One thing that an import brings: a message, a device out of another MDM's store, one of a backup.
+ * It goes in by three steps, so that hundreds go in at the same time: prepared (read and sealed: the
+ * costly part; by any thread, many at once), begun (its change waits for the store's writer), and
+ * finished. Arrivals that one thread begins are made in that order.
+ *
+ * What one looks at when it is prepared may change before it is begun: then finishing it says
+ * ERR_CHANGED, nothing has happened, and it is prepared anew, with `again`.
+ */
+struct arrival;
+
+/* What came of it. */
+struct arrived {
+	bool had_effect; /* false: what it says was known already, nothing was written */
+	bool device_new;
+	int tokens_new;	    /* versions that were added */
+	int tokens_same;    /* those that the store had already */
+	int unverified;	    /* of the new ones: no key here opens them */
+	uint64_t token_tag; /* tells equal tokens of a device, for this store alone; 0: none came */
+};
+
+/* The device that it is about; "" when it names none. */
+const char *arrival_udid(const struct arrival *);
+/*
+ * Does it rely on what was looked at when it was prepared? Then it isn't begun while another of the
+ * same device is under way.
+ */
+bool arrival_assumes(const struct arrival *);
+enum error arrival_begin(struct arrival *);
+/* Waits for what was begun; OK too when that was nothing. `out` is set when it returns OK. */
+enum error arrival_finish(struct arrival *, struct arrived *out);
+/* After finishing it, or when it wasn't begun. Takes NULL. */
+void arrival_free(struct arrival *);
+
+/*
+ * One message (header lines or webhook JSON around it are fine), as /checkin would take it, without
+ * a reply; but a token that the device has already changes nothing. `*out` is set after an error
+ * too, as soon as the message names a device. The caller records refusals (escrow_refuse()), and
+ * keeps `actor` until the arrival is freed. The text may go when this returns.
+ */
+enum error escrow_message_prepare(struct escrow *, const struct actor *, const uint8_t *text,
+				  size_t len, bool again, struct arrival **out);
+
+/*
+ * A device out of another MDM's store. Any of it may be missing (len 0) but the UDID. Times are in
+ * nanoseconds, 0 when the source doesn't say; `seen_at` stands in for them: when the source was
+ * written, so that nothing of it is newer.
+ *
+ * Facts and tokens that the store has newer ones of stay behind those: an older token becomes a
+ * version that has ended. A token that the device ever had here changes nothing. No device becomes
+ * stale. Nothing is kept of the messages but facts.
+ */
+struct migrant {
+	char udid[UDID_MAX + 1];
+	char serial[FACT_TEXT];
+	struct secret authenticate, token_update; /* property lists, XML or binary */
+	struct secret token;			  /* the token's own bytes */
+	int64_t authenticate_at, token_update_at, token_at, disabled_at;
+	int64_t seen_at;
+	bool disabled;	  /* it has checked out there */
+	const char *from; /* for the trail: "NanoMDM's store /var/nanomdm/..." */
+};
+/* As escrow_message_prepare(). ERR_INVALID: a message is another device's, or none. */
+enum error escrow_migrant_prepare(struct escrow *, const struct actor *, const struct migrant *,
+				  bool again, struct arrival **out);
 
 /* ---- the past ---- */
 

@@ -142,6 +142,9 @@ struct change;
 enum error store_change_begin(struct store *, store_apply *apply, void *context, struct change **);
 enum error store_change_wait(struct change *);
 
+/* From now on every change is made and taken back: its verdict is true, and nothing is written. */
+void store_rehearse(struct store *);
+
 /*
  * A number that grows with every committed change that touches a device (by this process or
  * another). Cheap.

@@ -97,6 +97,7 @@ int cli_store_arguments(const struct command *command, int argc, char **argv, in
 	static const struct option options[] = {
 		{"key", required_argument, NULL, 'k'},
 		{"passphrase-file", required_argument, NULL, 'p'},
+		{"dry-run", no_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -109,6 +110,11 @@ int cli_store_arguments(const struct command *command, int argc, char **argv, in
 			break;
 		case 'p':
 			out->passphrase_file = optarg;
+			break;
+		case 'n':
+			if (!command->rehearses)
+				return cli_bad_option(command, argv, '?');
+			out->dry_run = true;
 			break;
 		case 'h':
 			return cli_help(command);
@@ -131,12 +137,14 @@ int cli_store_arguments(const struct command *command, int argc, char **argv, in
 enum error cli_open(const struct store_arguments *arguments, struct escrow **out)
 {
 	umask(077);
-	TRY(secret_prepare(CLI_HEAP));
+	TRY(secret_prepare(arguments->heap ? arguments->heap : CLI_HEAP));
 	return escrow_open(&(struct escrow_options){.store = arguments->store,
 						    .mode = ESCROW_SHARE,
 						    .key_uri = arguments->key_uri,
 						    .passphrase_file = arguments->passphrase_file,
 						    .no_key = arguments->no_key,
+						    .any_key = arguments->any_key,
+						    .rehearse = arguments->dry_run,
 						    .uid = getuid(),
 						    .gid = getgid()},
 			   out);

@@ -23,6 +23,7 @@ struct command {
 	const char *arguments;		   /* "STORE DIR [-o OPTIONS]" */
 	const char *summary;		   /* half a line for the list */
 	const char *help;		   /* its options, whole lines */
+	bool rehearses;			   /* takes --dry-run, too */
 	int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
 };
 
@@ -61,13 +62,16 @@ char *cli_absolute(const char *path);
 
 struct store_arguments {
 	const char *store, *key_uri, *passphrase_file;
-	bool no_key; /* the command opens no seal, and needs none of these two */
-	char **rest; /* what follows STORE */
+	bool no_key;  /* the command opens no seal, and needs none of these two */
+	bool any_key; /* one that is none of the store's recipients is fine */
+	bool dry_run; /* nothing is to be written */
+	size_t heap;  /* secure memory; 0: CLI_HEAP */
+	char **rest;  /* what follows STORE */
 	int rest_count;
 };
 
 /*
- * Takes STORE, --key URI and --passphrase-file FILE. Returns -1 to go on, or the exit status:
+ * Takes STORE, --key URI and --passphrase-file FILE, and --dry-run where a command does. Returns -1 to go on, or the exit status:
  * help was asked for, or the arguments are wrong. `rest`: how many arguments may follow STORE.
  */
 int cli_store_arguments(const struct command *, int argc, char **argv, int rest_min, int rest_max,

@@ -1,42 +1,35 @@
 /*
- * escrowfs import: messages out of files, directories and pipes, each as /checkin would take
- * it. What is refused is named, and the rest goes on.
+ * escrowfs import: what other MDMs and backups kept goes into a store. What is refused is named, and
+ * the rest goes on.
  */
 #include "cli.h"
-#include "messages.h"
+#include "sources.h"
+#include "tally.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <fts.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#define PROGRESS_EVERY INT64_C(200000000) /* ns */
+#define SECOND INT64_C(1000000000)
+#define PROGRESS_EVERY (SECOND / 5)
+
+/*
+ * Two batches of what may hold tokens lie in secure memory, and what each processor makes of them.
+ */
+#define IMPORT_HEAP (32 * 1024 * 1024)
 
 static volatile sig_atomic_t stop;
 
 struct import {
-	struct escrow *escrow;
-	struct actor actor;
-	int64_t results[IMPORT_RESULTS];
-	int64_t files, unread; /* unread: files that gave no message at all */
+	struct intake_counts counts;
+	struct tally refused;
 	bool terminal;
-	int64_t shown_at;
+	int64_t began_at, shown_at;
 };
 
-/* ---- what the operator sees ---- */
-
-static int64_t count_all(const struct import *import)
-{
-	int64_t all = 0;
-	for (int i = 0; i < IMPORT_RESULTS; i++)
-		all += import->results[i];
-	return all;
-}
+/* ---- what the operator sees meanwhile ---- */
 
 static void clear_progress(struct import *import)
 {
@@ -45,175 +38,72 @@ static void clear_progress(struct import *import)
 	import->shown_at = 0;
 }
 
-static void show_progress(struct import *import)
+static void show_progress(void *context, const struct intake_counts *counts)
 {
-	int64_t now = time_now();
+	struct import *import = context;
+	int64_t now = time_now(), took = now - import->began_at;
 	if (!import->terminal || now - import->shown_at < PROGRESS_EVERY)
 		return;
-	fprintf(stderr, "\r%" PRId64 " messages", count_all(import));
+	fprintf(stderr, "\r\033[K%" PRId64 " taken in", counts->units);
+	if (took > SECOND)
+		fprintf(stderr, ", %.0f a second", (double)counts->units * 1e9 / (double)took);
 	import->shown_at = now;
 }
 
-static void say_refused(struct import *import, const char *name, int64_t number)
+static void say_refused(void *context, const struct refused *refused)
 {
+	struct import *import = context;
 	clear_progress(import);
-	if (number)
-		fprintf(stderr, "escrowfs: %s, message %" PRId64 ": %s\n", name, number,
-			fail_why());
+	if (refused->number)
+		fprintf(stderr, "escrowfs: %s, %s %" PRId64 ": %s\n", refused->file, refused->item,
+			refused->number, refused->why);
 	else
-		fprintf(stderr, "escrowfs: %s: %s\n", name, fail_why());
+		fprintf(stderr, "escrowfs: %s: %s\n", refused->file, refused->why);
+	tally_add(&import->refused, refused->why, refused->udid);
 }
+
+/* ---- and at the end ---- */
 
 static const char *plural(uint64_t n)
 {
 	return n == 1 ? "" : "s";
 }
 
-static void print_summary(const struct import *import, const struct escrow_status *before,
-			  const struct escrow_status *after)
+static void print_row(const char *what, int64_t count)
 {
-	uint64_t was = 0, is = 0;
-	for (int i = 0; i < STATUS_COUNT; i++) {
-		was += before->devices[i];
-		is += after->devices[i];
-	}
-	int64_t messages = count_all(import);
-	printf("%" PRId64 " message%s from %" PRId64 " file%s: %" PRId64 " took effect, %" PRId64
+	printf("  %-18s %9" PRId64 "\n", what, count);
+}
+
+static void print_table(const struct import *import)
+{
+	const struct intake_counts *counts = &import->counts;
+	printf("%" PRId64 " record%s from %" PRId64 " source%s: %" PRId64 " took effect, %" PRId64
 	       " changed nothing, %" PRId64 " refused.\n",
-	       messages, plural((uint64_t)messages), import->files, plural((uint64_t)import->files),
-	       import->results[IMPORT_DONE], import->results[IMPORT_NOTHING],
-	       import->results[IMPORT_REFUSED]);
-	if (import->unread)
-		printf("%" PRId64 " source%s not read.\n", import->unread,
-		       import->unread == 1 ? " was" : "s were");
-	printf("The store has %" PRIu64 " device%s", is, plural(is));
-	if (is > was)
-		printf(" (%" PRIu64 " new)", is - was);
-	printf(", %" PRIu64 " of them escrowed.\n", after->devices[STATUS_ESCROWED]);
+	       counts->units, plural((uint64_t)counts->units), counts->files,
+	       plural((uint64_t)counts->files), counts->effect, counts->nothing, counts->refused);
+	print_row("devices new", counts->devices_new);
+	print_row("tokens new", counts->tokens_new);
+	print_row("tokens the same", counts->tokens_same);
+	if (counts->tokens_unverified)
+		print_row("tokens unverified", counts->tokens_unverified);
+	print_row("refused", counts->refused);
+	if (counts->unread)
+		print_row("not read", counts->unread);
+	if (counts->refused || counts->unread) {
+		printf("Refused or not read, by reason:\n");
+		tally_print(&import->refused, stdout);
+	}
+}
+
+static void print_store(const struct escrow_status *status)
+{
+	uint64_t devices = 0;
+	for (int i = 0; i < STATUS_COUNT; i++)
+		devices += status->devices[i];
+	printf("The store has %" PRIu64 " device%s, %" PRIu64 " of them escrowed.\n", devices,
+	       plural(devices), status->devices[STATUS_ESCROWED]);
 	if (stop)
 		printf("Stopped before the end: run it again, what is in already does no harm.\n");
-}
-
-/* ---- one source ---- */
-
-/* Faults that the next message would have, too. */
-static bool is_fatal(enum error error)
-{
-	return error == ERR_IO || error == ERR_NO_SPACE || error == ERR_READ_ONLY;
-}
-
-static enum error import_stream(struct import *import, int fd, const char *name)
-{
-	SCOPED(messages_free) struct messages messages = {0};
-	TRY(messages_new(fd, &stop, &messages));
-	import->files++;
-	for (int64_t number = 1; !stop; number++) {
-		const uint8_t *text;
-		size_t len;
-		enum error error = messages_next(&messages, &text, &len);
-		if (!error && !len) {
-			/* A pipe may have nothing to say today. */
-			if (number > 1 || stop || fd == STDIN_FILENO)
-				return OK;
-			import->unread++;
-			fail(ERR_INVALID, "it is empty");
-			say_refused(import, name, 0);
-			return OK;
-		}
-		if (error) {
-			import->unread++;
-			say_refused(import, name, number > 1 ? number : 0);
-			return OK;
-		}
-		enum import_result result = IMPORT_REFUSED;
-		error = escrow_import(import->escrow, &import->actor, text, len, &result);
-		if (is_fatal(error))
-			return error;
-		if (error)
-			say_refused(import, name,
-				    number > 1 || !messages_over(&messages) ? number : 0);
-		import->results[error ? IMPORT_REFUSED : result]++;
-		show_progress(import);
-	}
-	return OK;
-}
-
-static void leave_out(struct import *import, const char *name, const char *why)
-{
-	fail(ERR_INVALID, "%s", why);
-	import->unread++;
-	say_refused(import, name, 0);
-}
-
-static enum error import_file(struct import *import, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		leave_out(import, path, strerror(errno));
-		return OK;
-	}
-	enum error result = import_stream(import, fd, path);
-	close(fd);
-	return result;
-}
-
-/* ---- what is in a source ---- */
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-	return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-/*
- * Links inside a directory aren't followed: they may lead anywhere. Hidden files are no
- * messages.
- */
-static enum error import_entry(struct import *import, FTS *walk, FTSENT *entry)
-{
-	bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
-	switch (entry->fts_info) {
-	case FTS_D:
-		if (hidden)
-			fts_set(walk, entry, FTS_SKIP);
-		return OK;
-	case FTS_DP:
-		return OK;
-	case FTS_F:
-		return hidden ? OK : import_file(import, entry->fts_path);
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		leave_out(import, entry->fts_path, strerror(entry->fts_errno));
-		return OK;
-	case FTS_SLNONE:
-		leave_out(import, entry->fts_path, "a symbolic link to nothing");
-		return OK;
-	case FTS_SL:
-		leave_out(import, entry->fts_path, "a symbolic link; it isn't followed");
-		return OK;
-	default:
-		/* A pipe that was named is a source; one that lies about may never end. */
-		if (entry->fts_level == 0)
-			return import_file(import, entry->fts_path);
-		leave_out(import, entry->fts_path, "it is no regular file");
-		return OK;
-	}
-}
-
-static enum error import_source(struct import *import, char *source)
-{
-	if (strcmp(source, "-") == 0)
-		return import_stream(import, STDIN_FILENO, "standard input");
-	char *const roots[] = {source, NULL};
-	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
-	if (!walk)
-		return fail(ERR_MEMORY, "%s: %s", source, strerror(errno));
-	enum error result = OK;
-	FTSENT *entry;
-	while (!stop && !result && (entry = fts_read(walk)))
-		result = import_entry(import, walk, entry);
-	fts_close(walk);
-	return result;
 }
 
 /* ---- the whole ---- */
@@ -224,7 +114,7 @@ static void on_signal(int number)
 	stop = 1;
 }
 
-/* The message at hand is finished; a second ^C doesn't wait. */
+/* What was read goes in; a second ^C doesn't wait. */
 static void catch_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -233,21 +123,41 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
+static void intake_scoped(struct intake **intake)
+{
+	intake_free(*intake);
+}
+
+static enum error take_in(const struct store_arguments *arguments, struct escrow *escrow,
+			  struct import *import)
+{
+	SCOPED(intake_scoped) struct intake *intake = NULL;
+	struct actor actor;
+	struct intake_watch watch = {
+		.refused = say_refused, .progress = show_progress, .context = import};
+	cli_actor(&actor);
+	TRY(intake_new(escrow, &actor, &watch, &stop, &intake));
+	catch_signals();
+	import->began_at = time_now();
+	enum error result = OK;
+	for (int i = 0; i < arguments->rest_count && !stop && !result; i++)
+		result = intake_source(intake, arguments->rest[i]);
+	enum error end = intake_end(intake, &import->counts);
+	clear_progress(import);
+	return result ? result : end;
+}
+
 static enum error import_all(const struct store_arguments *arguments, struct import *import)
 {
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
-	struct escrow_status before, after;
+	struct escrow_status status;
 	TRY(cli_open(arguments, &escrow));
-	TRY(escrow_status(escrow, &before));
-	import->escrow = escrow;
-	catch_signals();
-	enum error result = OK;
-	for (int i = 0; i < arguments->rest_count && !stop && !result; i++)
-		result = import_source(import, arguments->rest[i]);
-	clear_progress(import);
-	TRY(result);
-	TRY(escrow_status(escrow, &after));
-	print_summary(import, &before, &after);
+	TRY(take_in(arguments, escrow, import));
+	TRY(escrow_status(escrow, &status));
+	if (arguments->dry_run)
+		printf("Dry run: nothing was written. This is what would come of it:\n");
+	print_table(import);
+	print_store(&status);
 	return OK;
 }
 
@@ -258,18 +168,18 @@ static int run(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	struct import import = {.terminal = isatty(STDERR_FILENO) == 1};
-	cli_actor(&import.actor);
-	arguments.no_key = true;
+	arguments.any_key = true;
+	arguments.heap = IMPORT_HEAP;
 	if (import_all(&arguments, &import))
 		return cli_failed();
-	return stop || import.unread || import.results[IMPORT_REFUSED] ? EXIT_FAILURE
-								       : EXIT_SUCCESS;
+	return stop || import.counts.unread || import.counts.refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 const struct command cli_import = {
 	.name = "import",
-	.arguments = "STORE SOURCE...",
-	.summary = "takes in messages: files, directories of them, or - for a stream",
+	.arguments = "[--dry-run] STORE SOURCE...",
+	.summary = "takes in what other MDMs and backups kept",
 	.help = cli_store_help,
+	.rehearses = true,
 	.run = run,
 };

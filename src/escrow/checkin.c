@@ -7,29 +7,22 @@
  * stands.
  *
  * MUST: a reply with a token goes only to a descriptor that may be read. (test: get_needs_reading)
- * MUST: a retrieval is on the trail, on disk, before its bytes leave.
- *       (test: retrieve_records_first)
  */
-#include "inside.h"
+#include "checkin.h"
 
 #include <stdio.h>
 #include <string.h>
-
-struct checkin {
-	struct escrow *escrow;
-	const struct actor *actor;
-	const struct message *message;
-	int64_t now;
-	bool readable;
-	const struct sealed *sealed; /* SetBootstrapToken */
-	struct version opened;	     /* GetBootstrapToken: what was unsealed; id 0: nothing */
-	bool had_effect;
-};
 
 /* Was the message sent before something that is known to have happened at `at`? */
 static bool late(const struct checkin *in, int64_t at)
 {
 	return in->message->at && in->message->at < at;
+}
+
+/* Has this very message, which says when it was sent, been taken in before? */
+static bool known_from(const struct checkin *in, int64_t at)
+{
+	return in->import && in->message->at && in->message->at == at;
 }
 
 static int64_t sent_at(const struct checkin *in)
@@ -55,8 +48,14 @@ static enum error record(struct tx *tx, struct checkin *in, const struct dossier
 static enum error merge_facts(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	struct facts before = dossier->facts;
-	if (!facts_merge(&dossier->facts, &in->message->reported))
+	if (!facts_merge(&dossier->facts, &in->message->reported)) {
+		/* Nobody knows when it was said: no later than what is known. */
+		if (in->import && !in->message->at)
+			dossier->facts = before;
+		else if (memcmp(&before, &dossier->facts, sizeof before) != 0)
+			in->had_effect = true;
 		return OK;
+	}
 	dossier->renamed = true;
 	char reason[1024];
 	facts_changed(&before, &dossier->facts, message_word(in->message->kind), reason,
@@ -69,7 +68,7 @@ static enum error on_facts(struct tx *tx, struct checkin *in, struct dossier *do
 	TRY(merge_facts(tx, in, dossier));
 	struct version *current = dossier_current(dossier);
 	if (!in->message->preflight_success || !current || late(in, dossier->device.escrowed_at) ||
-	    late(in, dossier->device.reenrolled_at))
+	    late(in, dossier->device.reenrolled_at) || known_from(in, dossier->device.proven_at))
 		return OK;
 	dossier->device.proven_at = sent_at(in);
 	current->renewal = RENEWAL_NONE;
@@ -83,7 +82,8 @@ static enum error on_authenticate(struct tx *tx, struct checkin *in, struct doss
 {
 	struct device *device = &dossier->device;
 	TRY(merge_facts(tx, in, dossier));
-	if (late(in, device->enrolled_at) || late(in, device->reenrolled_at))
+	if (late(in, device->enrolled_at) || late(in, device->reenrolled_at) ||
+	    known_from(in, device->enrolled_at) || known_from(in, device->reenrolled_at))
 		return OK;
 	if (device->enrolled_at)
 		device->reenrolled_at = sent_at(in);
@@ -127,7 +127,9 @@ static enum error on_token_update(struct tx *tx, struct checkin *in, struct doss
 static enum error on_check_out(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	struct device *device = &dossier->device;
-	if (device->unenrolled || late(in, device->enrolled_at) || late(in, device->reenrolled_at))
+	if (device->unenrolled || late(in, device->enrolled_at) ||
+	    late(in, device->reenrolled_at) || (in->import && late(in, device->checked_out_at)) ||
+	    known_from(in, device->checked_out_at))
 		return OK;
 	device->unenrolled = true;
 	device->checked_out_at = sent_at(in);
@@ -135,37 +137,6 @@ static enum error on_check_out(struct tx *tx, struct checkin *in, struct dossier
 }
 
 /* ---- tokens ---- */
-
-/*
- * A device that escrows meets the prerequisites, whatever is known of it: facts that say otherwise
- * are out of date until they are reported again.
- */
-static enum error doubt_facts(struct tx *tx, struct checkin *in, struct dossier *dossier)
-{
-	struct facts before = dossier->facts;
-	int count = 0;
-	for (bool doubted = true; doubted;) {
-		doubted = false;
-		uint32_t by = rules_prerequisites(&dossier->facts, dossier->device.user_enrolled)
-				      .decided_by;
-		for (int i = 0; i < FACT_COUNT; i++) {
-			struct fact *fact = &dossier->facts.of[i];
-			if (!(by >> i & 1) || fact->state != FACT_KNOWN)
-				continue;
-			fact->state = FACT_OUT_OF_DATE;
-			doubted = true;
-			count++;
-		}
-	}
-	if (!count)
-		return OK;
-	char reason[512];
-	facts_changed(&before, &dossier->facts,
-		      "SetBootstrapToken: the device escrows, so these are out of date", reason,
-		      sizeof reason);
-	dossier->renamed = true;
-	return record(tx, in, dossier, ACTION_FACTS, reason);
-}
 
 /* Was it sent before what is known of the device's tokens happened? Then that stands. */
 static bool is_late(const struct checkin *in, const struct dossier *dossier)
@@ -180,9 +151,20 @@ static bool is_late(const struct checkin *in, const struct dossier *dossier)
 /* Nothing is ever lost: a late token becomes a version that has ended. */
 static enum error keep_late(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
-	if (in->message->token.len)
-		return token_keep_past(tx, in->escrow, dossier, in->actor, in->sealed,
-				       in->message->at, in->now);
+	struct effect effect;
+	if (in->message->token.len) {
+		struct sealed sealed = *in->sealed;
+		sealed.at = in->message->at;
+		TRY(token_keep_past(tx, in->escrow, dossier, in->actor, &sealed,
+				    "SetBootstrapToken", in->now, &effect));
+		in->had_effect = !in->import || effect.added;
+		in->arrived.tokens_new = effect.added != 0;
+		in->arrived.tokens_same = !effect.added;
+		return OK;
+	}
+	if (in->import)
+		return OK;
+	in->had_effect = true;
 	return trail_add(tx, in->escrow,
 			 &(struct event){.at = in->now,
 					 .action = ACTION_REMOVE,
@@ -193,19 +175,60 @@ static enum error keep_late(struct tx *tx, struct checkin *in, struct dossier *d
 						   "change: nothing is removed"});
 }
 
+static enum error remove_token(struct tx *tx, struct checkin *in, struct dossier *dossier)
+{
+	struct effect effect;
+	TRY(token_end(tx, in->escrow, dossier, in->actor, "SetBootstrapToken", in->now, &effect));
+	in->had_effect = in->had_effect || !in->import || effect.ended;
+	return OK;
+}
+
+/*
+ * An import may bring what the store has. Only if it says when it was sent, and that was later than
+ * all that is known, does a token that the device had before say anything new.
+ */
+static enum error is_known(struct tx *tx, const struct checkin *in, struct dossier *dossier,
+			   bool *known)
+{
+	const struct device *device = &dossier->device;
+	const struct version *current = dossier_current(dossier);
+	struct version version;
+	*known = false;
+	if (!in->import || !in->message->token.len)
+		return OK;
+	enum error found = store_version_with_mac(tx, device->id, in->sealed->mac, &version);
+	if (found)
+		return found == ERR_NOT_FOUND ? OK : found;
+	if (in->message->at)
+		*known = in->message->at <= device->escrowed_at;
+	else
+		*known = current && (version.id != current->id || current->renewal == RENEWAL_NONE);
+	return OK;
+}
+
 static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	struct effect effect;
-	in->had_effect = true;
+	bool known;
+	TRY(is_known(tx, in, dossier, &known));
+	if (known) {
+		in->arrived.tokens_same = 1;
+		return OK;
+	}
 	if (is_late(in, dossier))
 		return keep_late(tx, in, dossier);
+	in->had_effect = !in->import || dossier->device.unenrolled;
 	dossier->device.unenrolled = false;
 	if (!in->message->token.len)
-		return token_end(tx, in->escrow, dossier, in->actor, "SetBootstrapToken", in->now,
-				 &effect);
-	TRY(doubt_facts(tx, in, dossier));
-	return token_put(tx, in->escrow, dossier, in->actor, in->sealed, "SetBootstrapToken",
-			 in->now, &effect);
+		return remove_token(tx, in, dossier);
+	in->had_effect = true;
+	TRY(token_proves(tx, in->escrow, dossier, in->actor, "SetBootstrapToken", INT64_MAX,
+			 in->now));
+	TRY(token_put(tx, in->escrow, dossier, in->actor, in->sealed, "SetBootstrapToken", in->now,
+		      &effect));
+	in->arrived.tokens_new = effect.added != 0;
+	in->arrived.tokens_same = !effect.added;
+	return OK;
 }
 
 /* A request for a token that gets none is on the trail as well. */
@@ -224,6 +247,8 @@ static enum error record_none(struct tx *tx, struct checkin *in, const char *udi
 
 static enum error on_get(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
+	if (in->import)
+		return OK;
 	in->had_effect = true;
 	const char *none =
 		!in->readable ? "GetBootstrapToken: the reply has nowhere to go, so nothing "
@@ -274,15 +299,16 @@ static enum error note_identity(struct tx *tx, struct checkin *in, struct dossie
 	return record(tx, in, dossier, ACTION_IDENTITY, reason);
 }
 
-static enum error checkin_apply(struct tx *tx, void *context)
+enum error checkin_apply(struct tx *tx, void *context)
 {
 	struct checkin *in = context;
 	const struct message *message = in->message;
 	SCOPED(dossier_free) struct dossier dossier;
 	in->had_effect = false;
+	in->arrived = (struct arrived){0};
 
 	enum error found = dossier_find(tx, message->id, &dossier);
-	if (found == ERR_NOT_FOUND && message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN)
+	if (found == ERR_NOT_FOUND && message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN && !in->import)
 		return record_none(tx, in, message->id, "GetBootstrapToken: an unknown device");
 	if (found == ERR_NOT_FOUND && !kinds[message->kind].creates)
 		return OK;
@@ -290,79 +316,17 @@ static enum error checkin_apply(struct tx *tx, void *context)
 		TRY(dossier_create(tx, message->id, message->user_enrolled, in->now, &dossier));
 	else
 		TRY(found);
+	in->arrived.device_new = found == ERR_NOT_FOUND;
 
 	TRY(note_identity(tx, in, &dossier));
 	TRY(kinds[message->kind].act(tx, in, &dossier));
+	in->arrived.had_effect = in->had_effect || in->arrived.device_new;
+	if (in->import && !in->arrived.had_effect)
+		return OK;
 	return dossier_settle(tx, &dossier, in->now);
 }
 
-/* Unseals what a GetBootstrapToken is to be answered with; nothing when it gets none. */
-static enum error look_for_reply(struct checkin *in, struct secret *token)
+bool checkin_matters(const struct message *message)
 {
-	struct device device;
-	SCOPED(bytes_free) struct bytes blob = {0};
-	in->opened.id = 0;
-	enum error found = escrow_search_udid(in->escrow, in->message->id, &device);
-	if (found == ERR_NOT_FOUND || (found == OK && (!in->readable || device.unenrolled)))
-		return OK;
-	TRY(found);
-	TRY(token_look(in->escrow, device.id, &device, &in->opened, &blob));
-	return in->opened.id ? token_open(in->escrow, &device, &in->opened, &blob, token) : OK;
-}
-
-static enum error act_once(struct checkin *in, bool again, struct sealed *sealed,
-			   struct secret *reply)
-{
-	const struct message *message = in->message;
-	SCOPED(secret_free) struct secret token = {0};
-	in->now = time_now();
-	in->sealed = sealed;
-	if (message->kind == MESSAGE_SET_BOOTSTRAP_TOKEN && message->token.len)
-		TRY(token_seal(in->escrow, message->id, &message->token, again, sealed));
-	if (message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN)
-		TRY(look_for_reply(in, &token));
-	TRY(store_change(in->escrow->store, checkin_apply, in));
-	if (message->kind != MESSAGE_GET_BOOTSTRAP_TOKEN || !in->readable)
-		return OK;
-	/* The transaction decides, not the look before it. */
-	return mdm_write_reply(in->opened.id ? &token : NULL, reply);
-}
-
-enum error checkin_act(struct escrow *escrow, const struct actor *actor,
-		       const struct message *message, bool readable, struct secret *reply,
-		       bool *had_effect)
-{
-	*had_effect = false;
-	if (!kinds[message->kind].act || message->user_channel)
-		return OK;
-	if (message->kind == MESSAGE_SET_BOOTSTRAP_TOKEN && message->user_enrolled)
-		return fail(ERR_FORBIDDEN,
-			    "device %s: a user enrolment (EnrollmentID without UDID) has no "
-			    "Bootstrap Token; enrol the device through Apple Business Manager or "
-			    "with a device enrolment profile",
-			    message->id);
-	struct checkin in = {.escrow = escrow,
-			     .actor = actor,
-			     .message = message,
-			     .readable = readable && !message->webhook};
-	enum error result = ERR_CHANGED;
-	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
-		SCOPED(sealed_free) struct sealed sealed = {0};
-		result = act_once(&in, tries > 0, &sealed, reply);
-	}
-	*had_effect = in.had_effect;
-	return result;
-}
-
-enum error escrow_import(struct escrow *escrow, const struct actor *actor, const uint8_t *text,
-			 size_t len, enum import_result *result)
-{
-	SCOPED(message_free) struct message message = {0};
-	SCOPED(secret_free) struct secret reply = {0};
-	bool had_effect = false;
-	enum error read = mdm_read(text, len, time_now(), &message);
-	if (!read)
-		read = checkin_act(escrow, actor, &message, false, &reply, &had_effect);
-	*result = read ? IMPORT_REFUSED : had_effect ? IMPORT_DONE : IMPORT_NOTHING;
-	return escrow_refuse(escrow, actor, *message.id ? message.id : NULL, read);
+	return kinds[message->kind].act && !message->user_channel;
 }

@@ -12,6 +12,11 @@ bool escrow_sealed(const struct escrow *escrow)
 	return escrow->mode == ESCROW_SEALED;
 }
 
+bool escrow_rehearses(const struct escrow *escrow)
+{
+	return escrow->rehearse;
+}
+
 int64_t escrow_born_at(const struct escrow *escrow)
 {
 	return escrow->born_at;
@@ -126,6 +131,9 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	if (options->mode == ESCROW_SEALED)
 		return OK;
 	TRY(load_recipients(escrow));
+	escrow->rehearse = options->rehearse;
+	if (escrow->rehearse)
+		store_rehearse(escrow->store);
 	return load_key(escrow, options, &birth);
 }
 

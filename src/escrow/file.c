@@ -98,7 +98,8 @@ enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor
 	enum error result = ERR_CHANGED;
 	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
-		TRY(token_seal(escrow, device.udid, token, tries > 0, &sealed));
+		TRY(token_seal(escrow, device.udid, token,
+			       tries > 0 ? SEAL_ALWAYS : SEAL_UNLESS_CURRENT, &sealed));
 		struct job job = {.escrow = escrow,
 				  .actor = actor,
 				  .id = id,

@@ -20,6 +20,7 @@ struct escrow {
 	char path[STORE_URI_MAX]; /* the store's */
 	struct store *store;
 	enum escrow_mode mode;
+	bool rehearse; /* every change is taken back */
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
 	struct recipients *recipients;
@@ -120,6 +121,7 @@ struct sealed {
 	uint8_t mac[STORE_DIGEST], digest[STORE_DIGEST];
 	uint32_t size;	    /* of the plaintext */
 	int64_t generation; /* of the recipients that the blob is sealed to */
+	int64_t at;	    /* when the device gave it away; 0: it does so now */
 };
 
 void sealed_free(struct sealed *);
@@ -135,11 +137,15 @@ enum error token_mac(const struct escrow *, const char *udid, const struct secre
 		     uint8_t mac[static STORE_DIGEST]);
 
 /*
- * Seals a token for a device, unless its current version equals it. The blob's content names
- * `udid` as it stands there.
+ * Seals a token for a device, unless the device has it: as its current version, or as any. The
+ * blob's content names `udid` as it stands there.
  */
-enum error token_seal(struct escrow *, const char *udid, const struct secret *token,
-		      bool even_if_same, struct sealed *out);
+enum seal_when { SEAL_ALWAYS, SEAL_UNLESS_CURRENT, SEAL_UNLESS_KNOWN };
+enum error token_seal(struct escrow *, const char *udid, const struct secret *token, enum seal_when,
+		      struct sealed *out);
+
+/* What a token for a user enrolment is answered: ERR_FORBIDDEN. */
+enum error token_of_user_enrolment(const char *udid);
 
 /* Is this row, or 0 for none, still the current version? ERR_CHANGED. */
 enum error token_still(struct dossier *, int64_t version);
@@ -153,11 +159,17 @@ enum error token_put(struct tx *, struct escrow *, struct dossier *, const struc
 		     const struct sealed *, const char *how, int64_t now, struct effect *);
 
 /*
- * Keeps a token that was sent at `at`, before the last change: as a version that has ended, unless it is
- * one of the device's versions already.
+ * Keeps a token that was given away (sealed.at) before the last change: as a version that has ended,
+ * unless it is one of the device's versions already. ERR_CHANGED as token_put().
  */
 enum error token_keep_past(struct tx *, struct escrow *, struct dossier *, const struct actor *,
-			   const struct sealed *, int64_t at, int64_t now);
+			   const struct sealed *, const char *how, int64_t now, struct effect *);
+
+/*
+ * The device escrowed at `at`: facts no newer than that which say that it can't are out of date.
+ */
+enum error token_proves(struct tx *, struct escrow *, struct dossier *, const struct actor *,
+			const char *how, int64_t at, int64_t now);
 
 /* Ends the current version; nothing when there is none. Settle afterwards. */
 enum error token_end(struct tx *, struct escrow *, struct dossier *, const struct actor *,
@@ -198,7 +210,28 @@ enum error token_look(struct escrow *, int64_t id, struct device *, struct versi
  * `reply`.
  */
 enum error checkin_act(struct escrow *, const struct actor *, const struct message *, bool readable,
-		       struct secret *reply, bool *had_effect);
+		       struct secret *reply);
+
+/* ---- arrival.c ---- */
+
+/*
+ * What all arrivals have. Each kind has a struct of its own, of which this is the first member, and a
+ * function that prepares it; it is one allocation of malloc(3).
+ */
+struct arrival {
+	struct escrow *escrow;
+	const struct actor *actor;
+	char udid[UDID_MAX + 1];
+	bool assumes;	    /* see arrival_assumes() */
+	store_apply *apply; /* its change, with the arrival as its context; NULL: there is none */
+	struct arrived arrived;		   /* set by apply, from zeros */
+	void (*release)(struct arrival *); /* frees what the kind holds; NULL: nothing */
+	struct change *change;
+};
+
+/* An arrival of `size` bytes, zeros but for these. ERR_MEMORY. */
+enum error arrival_new(size_t size, struct escrow *, const struct actor *, const char *udid,
+		       struct arrival **out);
 
 /* ---- facts by hand ---- */
 

@@ -49,34 +49,50 @@ enum error token_still(struct dossier *dossier, int64_t version)
 
 /* ---- in ---- */
 
-static enum error same_as_current(struct escrow *escrow, const char *udid, const uint8_t *mac,
-				  bool *same)
+/* Has the device this token, now (SEAL_UNLESS_CURRENT) or at any time? */
+static enum error has_token(struct escrow *escrow, const char *udid, enum seal_when when,
+			    const uint8_t *mac, bool *has)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
 	struct device device;
-	struct version current;
-	*same = store_device_folded(tx, udid, &device) == OK &&
-		store_version_current(tx, device.id, &current) == OK &&
-		seal_equal(current.mac, mac, STORE_DIGEST);
+	struct version version;
+	*has = false;
+	if (when == SEAL_ALWAYS)
+		return OK;
+	TRY(store_view(escrow->store, &tx));
+	if (store_device_folded(tx, udid, &device))
+		return OK;
+	if (when == SEAL_UNLESS_KNOWN)
+		*has = store_version_with_mac(tx, device.id, mac, &version) == OK;
+	else
+		*has = store_version_current(tx, device.id, &version) == OK &&
+		       seal_equal(version.mac, mac, STORE_DIGEST);
 	return OK;
 }
 
 enum error token_seal(struct escrow *escrow, const char *udid, const struct secret *token,
-		      bool even_if_same, struct sealed *out)
+		      enum seal_when when, struct sealed *out)
 {
 	*out = (struct sealed){.size = (uint32_t)token->len, .generation = escrow->generation};
 	TRY(token_mac(escrow, udid, token, out->mac));
-	bool same = false;
-	if (!even_if_same)
-		TRY(same_as_current(escrow, udid, out->mac, &same));
-	if (same)
+	bool has;
+	TRY(has_token(escrow, udid, when, out->mac, &has));
+	if (has)
 		return OK;
 	SCOPED(secret_free) struct secret content = {0};
 	TRY(mdm_write_token(udid, token, &content));
 	TRY(seal_close(escrow->recipients, content.data, content.len, &out->blob));
 	seal_digest(out->blob.data, out->blob.len, out->digest);
 	return OK;
+}
+
+enum error token_of_user_enrolment(const char *udid)
+{
+	return fail(ERR_FORBIDDEN,
+		    "device %s: a user enrolment (EnrollmentID without UDID) has no "
+		    "Bootstrap Token; enrol the device through Apple Business Manager or "
+		    "with a device enrolment profile",
+		    udid);
 }
 
 /* Ends the current version as `why`; the caller has looked that there is one. */
@@ -91,10 +107,10 @@ static enum error end_current(struct tx *tx, struct dossier *dossier, enum versi
 }
 
 static enum error confirm(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
-			  const struct actor *actor, const char *how, int64_t now)
+			  const struct actor *actor, const char *how, int64_t at, int64_t now)
 {
 	struct version *current = dossier_current(dossier);
-	current->confirmed_at = now;
+	current->confirmed_at = at;
 	current->renewal = RENEWAL_NONE;
 	TRY(store_version_save(tx, current));
 	return trail_add(tx, escrow,
@@ -138,9 +154,10 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 {
 	struct device *device = &dossier->device;
 	struct version *current = dossier_current(dossier);
+	int64_t at = sealed->at ? sealed->at : now;
 	*effect = (struct effect){.device = device->id};
 	if (current && seal_equal(current->mac, sealed->mac, STORE_DIGEST))
-		return confirm(tx, escrow, dossier, actor, how, now);
+		return confirm(tx, escrow, dossier, actor, how, at, now);
 	if (!sealed->blob.len)
 		return changed(device->udid);
 
@@ -157,10 +174,10 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 
 	if (current) {
 		effect->ended = current->id;
-		TRY(end_current(tx, dossier, END_REPLACED, now));
+		TRY(end_current(tx, dossier, END_REPLACED, at));
 	}
 	struct version version = {
-		.escrowed_at = now,
+		.escrowed_at = at,
 		.sealed_at = time_later(device->token_at, now),
 	};
 	TRY(add_version(tx, escrow, dossier, actor, sealed, reason, now, &version));
@@ -168,26 +185,44 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 	return OK;
 }
 
+/* When what came at `at` was followed by something else: the first such time that is known. */
+static int64_t overtaken_at(const struct dossier *dossier, int64_t at, int64_t now)
+{
+	int64_t first = now;
+	for (int i = 0; i < dossier->count; i++) {
+		const struct version *version = &dossier->versions[i];
+		const int64_t times[] = {version->escrowed_at, version->confirmed_at,
+					 version->ended_at};
+		for (size_t j = 0; j < sizeof times / sizeof *times; j++)
+			if (times[j] > at && times[j] < first)
+				first = times[j];
+	}
+	return time_later(at, first);
+}
+
 enum error token_keep_past(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
-			   const struct actor *actor, const struct sealed *sealed, int64_t at,
-			   int64_t now)
+			   const struct actor *actor, const struct sealed *sealed, const char *how,
+			   int64_t now, struct effect *effect)
 {
 	struct version known;
+	*effect = (struct effect){.device = dossier->device.id};
 	enum error found = store_version_with_mac(tx, dossier->device.id, sealed->mac, &known);
 	if (found != ERR_NOT_FOUND)
 		return found;
 	if (!sealed->blob.len)
 		return changed(dossier->device.udid);
 	struct version version = {
-		.escrowed_at = at,
+		.escrowed_at = sealed->at,
 		.sealed_at = now,
-		.ended_at = now,
+		.ended_at = overtaken_at(dossier, sealed->at, now),
 		.end = END_REPLACED,
 	};
-	return add_version(tx, escrow, dossier, actor, sealed,
-			   "SetBootstrapToken, sent before the last change: kept as a version that "
-			   "has ended",
-			   now, &version);
+	char reason[256];
+	snprintf(reason, sizeof reason,
+		 "%s, sent before the last change: kept as a version that has ended", how);
+	TRY(add_version(tx, escrow, dossier, actor, sealed, reason, now, &version));
+	effect->added = version.id;
+	return OK;
 }
 
 enum error token_end(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
@@ -207,6 +242,43 @@ enum error token_end(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 					 .version = current->number,
 					 .actor = actor,
 					 .reason = how});
+}
+
+/*
+ * A device that escrows meets the prerequisites, whatever is known of it: facts that say otherwise
+ * are out of date until they are reported again.
+ */
+enum error token_proves(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			const struct actor *actor, const char *how, int64_t at, int64_t now)
+{
+	struct facts before = dossier->facts;
+	int count = 0;
+	for (bool doubted = true; doubted;) {
+		doubted = false;
+		uint32_t by = rules_prerequisites(&dossier->facts, dossier->device.user_enrolled)
+				      .decided_by;
+		for (int i = 0; i < FACT_COUNT; i++) {
+			struct fact *fact = &dossier->facts.of[i];
+			if (!(by >> i & 1) || fact->state != FACT_KNOWN || fact->at > at)
+				continue;
+			fact->state = FACT_OUT_OF_DATE;
+			doubted = true;
+			count++;
+		}
+	}
+	if (!count)
+		return OK;
+	char who[128], reason[512];
+	snprintf(who, sizeof who, "%s: the device escrows, so these are out of date", how);
+	facts_changed(&before, &dossier->facts, who, reason, sizeof reason);
+	dossier->renamed = true;
+	return trail_add(tx, escrow,
+			 &(struct event){.at = now,
+					 .action = ACTION_FACTS,
+					 .outcome = "ok",
+					 .udid = dossier->device.udid,
+					 .actor = actor,
+					 .reason = reason});
 }
 
 /* ---- out ---- */

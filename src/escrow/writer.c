@@ -158,11 +158,10 @@ static enum error act_on_token(struct writer *writer, const uint8_t *text, size_
 static enum error act_on_checkin(struct writer *writer, const uint8_t *text, size_t len)
 {
 	SCOPED(message_free) struct message message = {0};
-	bool had_effect;
 	enum error result = mdm_read(text, len, time_now(), &message);
 	if (!result)
 		result = checkin_act(writer->escrow, &writer->last, &message, writer->readable,
-				     &writer->reply, &had_effect);
+				     &writer->reply);
 	return escrow_refuse(writer->escrow, &writer->last, *message.id ? message.id : NULL,
 			     result);
 }

@@ -5,6 +5,7 @@
 #include "store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /*
  * What the store's files share.
@@ -47,6 +48,7 @@ struct writer {
 	pthread_cond_t arrived;
 	struct job *first, **last; /* in the order of arrival */
 	bool closing;
+	atomic_bool rehearse; /* nothing is committed */
 };
 
 struct store {

@@ -67,13 +67,13 @@ static enum error lost(const struct tx *tx, const struct job *job)
 }
 
 /* The job's own error is its own affair (judge()); what is returned breaks the transaction. */
-static enum error run_behind_savepoint(struct tx *tx, struct job *job)
+static enum error run_behind_savepoint(struct tx *tx, struct job *job, bool rehearse)
 {
 	TRY(sql_run(tx, SQL_SAVEPOINT, NO_VALUES));
 	judge(job, job->apply(tx, job->context));
 	if (sqlite3_get_autocommit(tx->db))
 		return lost(tx, job);
-	if (job->result)
+	if (job->result || rehearse)
 		TRY(sql_run(tx, SQL_ROLLBACK_TO, NO_VALUES));
 	return sql_run(tx, SQL_RELEASE, NO_VALUES);
 }
@@ -82,7 +82,7 @@ static enum error run_behind_savepoint(struct tx *tx, struct job *job)
  * Runs jobs from `first` on, up to one that breaks the transaction, and commits. Returns the
  * first that it didn't run.
  */
-static struct job *run(struct tx *tx, struct job *first)
+static struct job *run(struct tx *tx, struct job *first, bool rehearse)
 {
 	struct job *rest = first;
 	bool any = false;
@@ -92,8 +92,8 @@ static struct job *run(struct tx *tx, struct job *first)
 	while (rest && !broken) {
 		struct job *job = rest;
 		rest = job->next;
-		broken = run_behind_savepoint(tx, job);
-		any = any || !job->result;
+		broken = run_behind_savepoint(tx, job, rehearse);
+		any = any || (!job->result && !rehearse);
 	}
 	if (!broken && any)
 		broken = sql_run(tx, SQL_COMMIT, NO_VALUES);
@@ -138,7 +138,7 @@ static void *commit_jobs(void *context)
 	struct job *batch;
 	while ((batch = take(writer)))
 		while (batch) {
-			struct job *rest = run(writer->tx, batch);
+			struct job *rest = run(writer->tx, batch, atomic_load(&writer->rehearse));
 			finish(batch, rest);
 			batch = rest;
 		}
@@ -202,6 +202,11 @@ enum error store_change_begin(struct store *store, store_apply *apply, void *con
 	else
 		*out = change;
 	return result;
+}
+
+void store_rehearse(struct store *store)
+{
+	atomic_store(&store->writer.rehearse, true);
 }
 
 enum error store_change_wait(struct change *change)

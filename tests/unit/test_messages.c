@@ -1,5 +1,5 @@
 /* A stream of messages is taken apart, whatever pieces it comes in. */
-#include "cli/messages.h"
+#include "sources/messages.h"
 #include "mdm.h"
 
 #include <fcntl.h>

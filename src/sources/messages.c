@@ -1,4 +1,4 @@
-#include "messages.h"
+#include "sources/messages.h"
 
 #include "mdm.h"
 

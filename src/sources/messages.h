@@ -1,5 +1,5 @@
-#ifndef CLI_MESSAGES_H
-#define CLI_MESSAGES_H
+#ifndef SOURCES_MESSAGES_H
+#define SOURCES_MESSAGES_H
 
 #include "error.h"
 #include "secret.h"
