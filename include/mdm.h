@@ -111,6 +111,9 @@ enum error mdm_read_token(const uint8_t *, size_t, struct message *out);
  * more than 48 KiB of token (64 KiB of base64), here as in property lists. The caller frees. */
 enum error mdm_read_base64(const uint8_t *, size_t, struct secret *token);
 
+/* A token's own bytes, as they come: ERR_INVALID when it is empty or a FileVault recovery key, ERR_TOO_BIG. */
+enum error mdm_check_token(const struct secret *token);
+
 /* Splits concatenated property lists (a stream of messages): the offset behind the first, or 0 when
  * it isn't whole. */
 size_t mdm_stream_next(const uint8_t *, size_t);

@@ -122,6 +122,7 @@ struct sealed {
 	uint32_t size;	    /* of the plaintext */
 	int64_t generation; /* of the recipients that the blob is sealed to */
 	int64_t at;	    /* when the device gave it away; 0: it does so now */
+	bool imported;	    /* from another MDM's store: the trail says so */
 };
 
 void sealed_free(struct sealed *);

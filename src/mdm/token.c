@@ -55,6 +55,13 @@ static enum error check_token(const struct secret *token)
 	return refuse_recovery_key(token->data, token->len);
 }
 
+enum error mdm_check_token(const struct secret *token)
+{
+	if (!token->len)
+		return fail(ERR_INVALID, "there is no token in it: it is empty");
+	return check_token(token);
+}
+
 static enum error decode(const uint8_t *text, size_t len, struct secret *out)
 {
 	TRY(secret_new(BASE64_DECODED_MAX(len), out));

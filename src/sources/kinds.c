@@ -3,6 +3,7 @@
 /* In the order in which they are asked. */
 static const struct source_kind *const kinds[] = {
 	&source_tree,
+	&source_nanomdm,
 	&source_stream,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
