@@ -126,8 +126,8 @@ static enum error apply_facts(struct tx *tx, struct migrant_arrival *this, struc
 /* Did what is known here happen after `at`? */
 static bool overtaken(const struct device *device, int64_t at)
 {
-	return at < device->enrolled_at || at < device->reenrolled_at ||
-	       at < device->escrowed_at || at <= device->checked_out_at;
+	return at < device->enrolled_at || at < device->reenrolled_at || at < device->escrowed_at ||
+	       at <= device->checked_out_at;
 }
 
 static enum error apply_enrolment(struct tx *tx, struct migrant_arrival *this,
@@ -238,8 +238,9 @@ static enum error prepare(struct migrant_arrival *this, const struct migrant *gi
 	struct migrant migrant = *given; /* its texts stay the caller's */
 	int64_t now = time_now();
 	if (!udid_valid(migrant.udid, strlen(migrant.udid)))
-		return fail(ERR_INVALID, "`%s` is no UDID: it is empty or has other characters "
-					 "than letters, digits and '-'",
+		return fail(ERR_INVALID,
+			    "`%s` is no UDID: it is empty or has other characters "
+			    "than letters, digits and '-'",
 			    migrant.udid);
 	set_times(this, &migrant, now);
 	int64_t facts_at = first_of(this->enrolled_at, first_of(this->seen_at, now));

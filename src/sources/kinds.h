@@ -18,6 +18,9 @@ struct source_kind {
 	/* Is the directory at `path` one of these? It is then read whole, and not descended into. */
 	bool (*tells_directory)(const char *path);
 	enum error (*read_directory)(struct intake *, const char *path);
+	/* Does a file that starts so belong to the store whose directories lie beside it, and has
+	 * nothing for an escrow? */
+	bool (*passes_file)(const uint8_t *head, size_t len);
 	/* Is a file that starts so one of these? */
 	bool (*tells_file)(const uint8_t *head, size_t len);
 	/* `fd` is at its start; `seen_at`: when it was written, 0 for a pipe. */
@@ -30,5 +33,11 @@ extern const struct source_kind source_tree, source_nanomdm, source_csv, source_
 const struct source_kind *kind_of_directory(const char *path);
 /* The kind of a file; a stream of messages when nothing else claims it. */
 const struct source_kind *kind_of_file(const uint8_t *head, size_t len);
+
+/*
+ * Reads what is in a directory that is of no kind itself: first the directories of a kind, as they
+ * come, then the rest in the order of names.
+ */
+enum error walk_directory(struct intake *, const char *path);
 
 #endif

@@ -55,13 +55,13 @@ enum error moving_hand_over(struct intake *intake, struct moving *moving, const 
 			    int64_t line)
 {
 	const struct migrant *migrant = &moving->migrant;
-	return intake_add(intake, &(struct unit){.kind = line ? &row : &whole,
-						 .work = moving,
-						 .size = sizeof *moving + moving->base64.len +
-							 migrant->token.len +
-							 migrant->authenticate.len +
-							 migrant->token_update.len,
-						 .file = file,
-						 .number = line,
-						 .udid = migrant->udid});
+	return intake_add(intake,
+			  &(struct unit){.kind = line ? &row : &whole,
+					 .work = moving,
+					 .size = sizeof *moving + moving->base64.len +
+						 migrant->token.len + migrant->authenticate.len +
+						 migrant->token_update.len,
+					 .file = file,
+					 .number = line,
+					 .udid = migrant->udid});
 }

@@ -38,6 +38,19 @@ static bool tells(const char *path)
 	       is_there(path, TOKEN);
 }
 
+/* Beside the enrolments: certificates for push, and whose certificate has which hash. */
+static bool passes(const uint8_t *head, size_t len)
+{
+	static const char pem[] = "-----BEGIN ";
+	if (len >= sizeof pem - 1 && memcmp(head, pem, sizeof pem - 1) == 0)
+		return true;
+	const uint8_t *comma = memchr(head, ',', len);
+	uint8_t hash[32];
+	return comma && (size_t)(comma - head) + 2 * sizeof hash + 1 < len &&
+	       hex_read((const char *)comma + 1, sizeof hash, hash) &&
+	       comma[2 * sizeof hash + 1] == '\n';
+}
+
 /* ---- its files ---- */
 
 static int64_t written_at(const struct stat *st)
@@ -90,8 +103,8 @@ static enum error read_part(const char *file, struct secret *out, int64_t *at)
 }
 
 /* Takes in a file of the directory; what is wrong with it is said, and the others still count. */
-static enum error take(struct intake *intake, const char *path, const char *name,
-		       const char *udid, struct secret *out, int64_t *at)
+static enum error take(struct intake *intake, const char *path, const char *name, const char *udid,
+		       struct secret *out, int64_t *at)
 {
 	char file[PATH_MAX];
 	snprintf(file, sizeof file, "%s/%s", path, name);
@@ -154,8 +167,8 @@ static enum error read_enrolment(struct intake *intake, const char *path)
 	snprintf(moving->from, sizeof moving->from, "NanoMDM's store, %.200s", whole);
 	enum error result = take_all(intake, path, moving);
 	const struct migrant *migrant = &moving->migrant;
-	bool nothing = !migrant->authenticate.len && !migrant->token_update.len &&
-		       !migrant->token.len;
+	bool nothing =
+		!migrant->authenticate.len && !migrant->token_update.len && !migrant->token.len;
 	if (result || nothing) {
 		moving_free(moving);
 		return result;
@@ -167,4 +180,5 @@ const struct source_kind source_nanomdm = {
 	.name = "NanoMDM's file store",
 	.tells_directory = tells,
 	.read_directory = read_enrolment,
+	.passes_file = passes,
 };

@@ -1,15 +1,16 @@
-/* Sealed trees, device by device: a directory with a device's name and files is one's. */
+/* Sealed trees, device by device: a directory with a device's name and files is one. */
 #include "sources/tree.h"
 
 #include "sources/kinds.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 static bool has(const char *path, const char *name, mode_t type)
 {
-	char file[4096];
+	char file[PATH_MAX];
 	struct stat st;
 	if ((size_t)snprintf(file, sizeof file, "%s/%s", path, name) >= sizeof file)
 		return false;
@@ -36,7 +37,30 @@ static const char *last_names(const char *path, size_t *len, const char **parent
 	return path + start;
 }
 
-static bool tells(const char *path)
+/* The root of a tree; search/ leads to devices once more, and the trail is the other store's. */
+static bool is_root(const char *path)
+{
+	return has(path, "devices", S_IFDIR) &&
+	       (has(path, "audit", S_IFREG) || has(path, "removed", S_IFDIR) ||
+		has(path, "search", S_IFDIR));
+}
+
+static enum error read_root(struct intake *intake, const char *path)
+{
+	static const char *const parts[] = {"devices", "removed"};
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		char part[PATH_MAX];
+		if (!has(path, parts[i], S_IFDIR))
+			continue;
+		if ((size_t)snprintf(part, sizeof part, "%s/%s", path, parts[i]) >= sizeof part)
+			return intake_refuse(intake, path, NULL, 0, NULL,
+					     fail(ERR_INVALID, "its path is too long"));
+		TRY(walk_directory(intake, part));
+	}
+	return OK;
+}
+
+static bool is_device(const char *path)
 {
 	size_t len, parent_len;
 	const char *parent, *name = last_names(path, &len, &parent, &parent_len);
@@ -45,8 +69,15 @@ static bool tells(const char *path)
 		has(path, "history", S_IFDIR));
 }
 
-static enum error read_device(struct intake *intake, const char *path)
+static bool tells(const char *path)
 {
+	return is_root(path) || is_device(path);
+}
+
+static enum error read_either(struct intake *intake, const char *path)
+{
+	if (is_root(path))
+		return read_root(intake, path);
 	size_t len, parent_len;
 	const char *parent;
 	(void)last_names(path, &len, &parent, &parent_len);
@@ -58,7 +89,7 @@ static enum error read_device(struct intake *intake, const char *path)
 const struct source_kind source_tree = {
 	.name = "a sealed tree",
 	.tells_directory = tells,
-	.read_directory = read_device,
+	.read_directory = read_either,
 };
 
 enum error tree_read_device(struct intake *intake, const char *path, bool removed)

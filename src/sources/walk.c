@@ -6,9 +6,12 @@
 
 #include "secret.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,92 +44,168 @@ static size_t look(int fd, uint8_t *head, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-static enum error read_open_file(struct intake *intake, int fd, const char *name)
+/* `beside`: the kind of the directories that it lies among, or NULL. */
+static enum error read_open_file(struct intake *intake, int fd, const char *name,
+				 const struct source_kind *beside)
 {
 	uint8_t head[HEAD_MAX];
 	struct stat st;
 	int64_t seen_at = 0;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		seen_at = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-	intake_file(intake);
-	const struct source_kind *kind = kind_of_file(head, look(fd, head, sizeof head));
+	size_t len = look(fd, head, sizeof head);
+	const struct source_kind *kind = kind_of_file(head, len);
+	bool passed = beside && beside->passes_file && beside->passes_file(head, len);
 	secret_wipe(head, sizeof head);
+	if (passed)
+		return OK;
+	intake_file(intake);
 	return kind->read_file(intake, fd, name, seen_at);
 }
 
-static enum error read_file(struct intake *intake, const char *path)
+static enum error read_file(struct intake *intake, const char *path,
+			    const struct source_kind *beside)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		leave_out(intake, path, strerror(errno));
 		return OK;
 	}
-	enum error result = read_open_file(intake, fd, path);
+	enum error result = read_open_file(intake, fd, path, beside);
 	close(fd);
 	return result;
 }
 
 /* ---- what is in a directory ---- */
 
-static int by_name(const FTSENT **a, const FTSENT **b)
+/* Names to be read in their order. */
+struct names {
+	char **name;
+	size_t count, cap;
+};
+
+static void names_free(struct names *names)
 {
-	return strcmp((*a)->fts_name, (*b)->fts_name);
+	for (size_t i = 0; i < names->count; i++)
+		free(names->name[i]);
+	free(names->name);
 }
 
-static enum error read_directory(struct intake *intake, FTS *walk, FTSENT *entry)
+static enum error names_add(struct names *names, const char *name)
 {
-	const struct source_kind *kind = kind_of_directory(entry->fts_path);
-	if (!kind)
-		return OK;
-	fts_set(walk, entry, FTS_SKIP);
-	return kind->read_directory(intake, entry->fts_path);
+	if (names->count == names->cap) {
+		size_t cap = names->cap ? 2 * names->cap : 64;
+		char **more = realloc(names->name, cap * sizeof *more);
+		if (!more)
+			return fail(ERR_MEMORY, "out of memory");
+		names->name = more;
+		names->cap = cap;
+	}
+	names->name[names->count] = strdup(name);
+	if (!names->name[names->count])
+		return fail(ERR_MEMORY, "out of memory");
+	names->count++;
+	return OK;
 }
 
-static enum error read_entry(struct intake *intake, FTS *walk, FTSENT *entry)
+static int by_name(const void *a, const void *b)
 {
-	bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
-	switch (entry->fts_info) {
-	case FTS_D:
-		if (!hidden)
-			return read_directory(intake, walk, entry);
-		fts_set(walk, entry, FTS_SKIP);
-		return OK;
-	case FTS_DP:
-		return OK;
-	case FTS_F:
-		return hidden ? OK : read_file(intake, entry->fts_path);
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		leave_out(intake, entry->fts_path, strerror(entry->fts_errno));
-		return OK;
-	case FTS_SLNONE:
-		leave_out(intake, entry->fts_path, "a symbolic link to nothing");
-		return OK;
-	case FTS_SL:
-		leave_out(intake, entry->fts_path, "a symbolic link; it isn't followed");
-		return OK;
-	default:
-		/* A pipe that was named is a source; one that lies about may never end. */
-		if (entry->fts_level == 0)
-			return read_file(intake, entry->fts_path);
-		leave_out(intake, entry->fts_path, "it is no regular file");
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool join(char out[static PATH_MAX], const char *path, const char *name)
+{
+	size_t len = strlen(path);
+	const char *slash = len && path[len - 1] == '/' ? "" : "/";
+	return (size_t)snprintf(out, PATH_MAX, "%s%s%s", path, slash, name) < PATH_MAX;
+}
+
+static bool is_directory(const char *path, const struct dirent *entry)
+{
+	struct stat st;
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_DIR;
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/*
+ * Directories of a kind (a device each) are read as they come, so that a store of any number of
+ * devices takes no memory; all other names are gathered. `kind`: that of the last one, or NULL.
+ */
+static enum error read_kinds(struct intake *intake, DIR *dir, const char *path, struct names *names,
+			     const struct source_kind **kind)
+{
+	const struct dirent *entry;
+	*kind = NULL;
+	while (!intake_stopped(intake) && (entry = readdir(dir))) {
+		char child[PATH_MAX];
+		if (entry->d_name[0] == '.')
+			continue;
+		const struct source_kind *its = NULL;
+		if (join(child, path, entry->d_name) && is_directory(child, entry))
+			its = kind_of_directory(child);
+		if (!its) {
+			TRY(names_add(names, entry->d_name));
+			continue;
+		}
+		*kind = its;
+		TRY(its->read_directory(intake, child));
+	}
+	return OK;
+}
+
+static enum error read_entry(struct intake *intake, const char *path,
+			     const struct source_kind *beside)
+{
+	struct stat st;
+	if (lstat(path, &st))
+		leave_out(intake, path, strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		return walk_directory(intake, path);
+	else if (S_ISREG(st.st_mode))
+		return read_file(intake, path, beside);
+	else if (S_ISLNK(st.st_mode))
+		leave_out(intake, path, "a symbolic link; it isn't followed");
+	else
+		leave_out(intake, path, "it is no regular file");
+	return OK;
+}
+
+enum error walk_directory(struct intake *intake, const char *path)
+{
+	SCOPED(names_free) struct names names = {0};
+	const struct source_kind *beside;
+	DIR *dir = opendir(path);
+	if (!dir) {
+		leave_out(intake, path, strerror(errno));
 		return OK;
 	}
+	enum error result = read_kinds(intake, dir, path, &names, &beside);
+	closedir(dir);
+	if (names.count)
+		qsort(names.name, names.count, sizeof *names.name, by_name);
+	for (size_t i = 0; i < names.count && !result && !intake_stopped(intake); i++) {
+		char child[PATH_MAX];
+		if (join(child, path, names.name[i]))
+			result = read_entry(intake, child, beside);
+		else
+			leave_out(intake, names.name[i], "its path is too long");
+	}
+	return result;
 }
 
 enum error intake_source(struct intake *intake, const char *source)
 {
+	struct stat st;
 	if (strcmp(source, "-") == 0)
-		return read_open_file(intake, STDIN_FILENO, "standard input");
-	char *const roots[] = {(char *)source, NULL};
-	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
-	if (!walk)
-		return fail(ERR_MEMORY, "%s: %s", source, strerror(errno));
-	enum error result = OK;
-	FTSENT *entry;
-	while (!intake_stopped(intake) && !result && (entry = fts_read(walk)))
-		result = read_entry(intake, walk, entry);
-	fts_close(walk);
-	return result;
+		return read_open_file(intake, STDIN_FILENO, "standard input", NULL);
+	/* What is named is a source, even if it is a link or a pipe. */
+	if (stat(source, &st)) {
+		leave_out(intake, source, strerror(errno));
+		return OK;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return read_file(intake, source, NULL);
+	const struct source_kind *kind = kind_of_directory(source);
+	return kind ? kind->read_directory(intake, source) : walk_directory(intake, source);
 }
