@@ -74,13 +74,18 @@ static void print_row(const char *what, int64_t count)
 	printf("  %-18s %9" PRId64 "\n", what, count);
 }
 
-static void print_table(const struct import *import)
+static void print_table(const struct import *import, bool dry_run)
 {
 	const struct intake_counts *counts = &import->counts;
-	printf("%" PRId64 " record%s from %" PRId64 " source%s: %" PRId64 " took effect, %" PRId64
-	       " changed nothing, %" PRId64 " refused.\n",
-	       counts->units, plural((uint64_t)counts->units), counts->files,
-	       plural((uint64_t)counts->files), counts->effect, counts->nothing, counts->refused);
+	printf("%" PRId64 " record%s from %" PRId64 " source%s", counts->units,
+	       plural((uint64_t)counts->units), counts->files, plural((uint64_t)counts->files));
+	/* A rehearsal can't tell: what came before isn't there. */
+	if (dry_run)
+		printf(":\n");
+	else
+		printf(": %" PRId64 " took effect, %" PRId64 " changed nothing, %" PRId64
+		       " refused.\n",
+		       counts->effect, counts->nothing, counts->refused);
 	print_row("devices new", counts->devices_new);
 	print_row("tokens new", counts->tokens_new);
 	print_row("tokens the same", counts->tokens_same);
@@ -155,8 +160,8 @@ static enum error import_all(const struct store_arguments *arguments, struct imp
 	TRY(take_in(arguments, escrow, import));
 	TRY(escrow_status(escrow, &status));
 	if (arguments->dry_run)
-		printf("Dry run: nothing was written. This is what would come of it:\n");
-	print_table(import);
+		printf("Dry run: nothing was written. This would come of it:\n");
+	print_table(import, arguments->dry_run);
 	print_store(&status);
 	return OK;
 }

@@ -46,9 +46,11 @@ static bool passes(const uint8_t *head, size_t len)
 		return true;
 	const uint8_t *comma = memchr(head, ',', len);
 	uint8_t hash[32];
-	return comma && (size_t)(comma - head) + 2 * sizeof hash + 1 < len &&
-	       hex_read((const char *)comma + 1, sizeof hash, hash) &&
-	       comma[2 * sizeof hash + 1] == '\n';
+	char hex[2 * sizeof hash + 1] = "";
+	if (!comma || len - (size_t)(comma - head) < 1 + sizeof hex || comma[sizeof hex] != '\n')
+		return false;
+	memcpy(hex, comma + 1, sizeof hex - 1);
+	return hex_read(hex, sizeof hash, hash);
 }
 
 /* ---- its files ---- */

@@ -1,0 +1,193 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2119 # helpers with defaults
+# import: what another MDM kept moves in, with its times; a second time it changes nothing.
+load helper
+
+A=AAAAAAAA-0000-4000-8000-000000000001
+B=BBBBBBBB-0000-4000-8000-000000000002
+C=CCCCCCCC-0000-4000-8000-000000000003
+
+# NanoMDM's file store in $N: A with a token of March 2024; B disabled; C without a token; A's user.
+nanomdm() {
+	N=$T/nanomdm
+	mkdir -p "$N/$A" "$N/$B" "$N/$C" "$N/$A:501"
+	for id in "$A" "$B" "$C"; do
+		message Authenticate UDID="$id" SerialNumber="C02${id:0:4}" OSVersion=14.1 >"$N/$id/Authenticate.plist"
+		message TokenUpdate UDID="$id" AwaitingConfiguration:='<true/>' >"$N/$id/TokenUpdate.plist"
+		echo "C02${id:0:4}" >"$N/$id/SerialNumber.txt"
+		printf -- '-----BEGIN CERTIFICATE-----\n' >"$N/$id/Identity.pem"
+	done
+	openssl rand 192 >"$N/$A/BootstrapToken.dat"
+	openssl rand 192 >"$N/$B/BootstrapToken.dat"
+	touch "$N/$B/Disabled"
+	message TokenUpdate UDID="$A" UserID=501 >"$N/$A:501/TokenUpdate.plist"
+	# What NanoMDM keeps beside them.
+	echo "$A,$(printf x | sha256sum | cut -c1-64)" >"$N/CertAuth.txt"
+	printf -- '-----BEGIN CERTIFICATE-----\n' >"$N/com.apple.mgmt.External.pem"
+	touch -d '2024-03-01T12:00:00Z' "$N"/*/*
+}
+
+# A number in the table that import prints.
+row() { awk -v name="$1" '{ n = $NF; $NF = ""; sub(/^ +/, ""); sub(/ +$/, ""); if ($0 == name) print n }' <<<"$output"; }
+# All that a second import must leave alone.
+state() { escrowfs status "$S" | grep -v '^served\|^store' && tail -n 1 "$M/audit"; }
+
+@test "NanoMDM's store: tokens, facts, who is disabled; the escrow time is kept; nobody is stale" {
+	mount_new
+	nanomdm
+	run -0 --separate-stderr escrowfs import "$S" "$N"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row 'tokens the same') $(row refused)" '3 2 0 0'
+	assert_equal "$(cat "$M/devices/$A/token")" "$(base64 -w0 "$N/$A/BootstrapToken.dat")"
+	assert_equal "$(status_of $A) $(status_of $B) $(status_of $C)" 'escrowed unenrolled not_escrowed'
+	D=$M/devices/$A
+	assert_equal "$(json_of '["Escrow"]["EscrowedAt"]')" 2024-03-01T12:00:00.000Z
+	assert_equal "$(json_of '["Escrow"]["EnrolledAt"]')" 2024-03-01T12:00:00.000Z
+	assert_equal "$(json_of '["Escrow"]["SerialNumber"]')" C02AAAA
+	D=$M/devices/$B
+	assert_equal "$(json_of '["Escrow"]["CheckedOutAt"]')" 2024-03-01T12:00:00.000Z
+	assert_equal "$(readlink "$M/search/serialnumber/c02aaaa")" "../../devices/$A"
+	[ ! -e "$M/devices/$A:501" ]
+	assert_equal "$(grep -c '"action":"import".*"reason":"from NanoMDM' "$M/audit")" 3
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+}
+
+@test "a second import changes nothing: no line on the trail, no file's time" {
+	mount_new
+	nanomdm
+	escrowfs import "$S" "$N"
+	before=$(state)
+	stat -c '%n %y %s' "$M"/devices/*/* >"$T/before"
+	run -0 --separate-stderr escrowfs import "$S" "$N"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row 'tokens the same')" '0 0 2'
+	assert_equal "$(state)" "$before"
+	stat -c '%n %y %s' "$M"/devices/*/* | diff "$T/before" -
+}
+
+@test "--dry-run: the same table, and nothing written" {
+	mount_new
+	nanomdm
+	rm "$S.key.pem"
+	before=$(state)
+	sha256sum "$S"/* >"$T/before"
+	run -0 --separate-stderr escrowfs import --dry-run "$S" "$N"
+	assert_has "$output" 'Dry run: nothing was written'
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row refused)" '3 2 0'
+	assert_equal "$(state)" "$before"
+	assert_equal "$(ls "$M/devices")" ''
+	sha256sum "$S"/* | grep -v shm | diff <(grep -v shm "$T/before") -
+	# Messages of one device are one device, as they would be.
+	{ message Authenticate UDID=$UDID && message TokenUpdate UDID=$UDID && set_token "$TOKEN_1" && set_token "$TOKEN_1"; } >"$T/stream"
+	run -0 --separate-stderr escrowfs import --dry-run "$S" "$T/stream"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row 'tokens the same')" '1 1 1'
+	echo nonsense >"$T/bad"
+	run -1 --separate-stderr escrowfs import --dry-run "$S" "$T/bad"
+	assert_equal "$(state)" "$before"
+	run -2 escrowfs status --dry-run "$S"
+}
+
+@test "what is broken is named, none of it stored, and the rest goes on" {
+	mount_new
+	nanomdm
+	local id
+	for id in EMPTY DIRECTORY LINK WRONG KEY BROKEN; do
+		mkdir "$N/$id"
+		message Authenticate UDID=$id >"$N/$id/Authenticate.plist"
+	done
+	: >"$N/EMPTY/BootstrapToken.dat"
+	mkdir "$N/DIRECTORY/BootstrapToken.dat"
+	openssl rand 64 >"$T/outside"
+	ln -s "$T/outside" "$N/LINK/BootstrapToken.dat"
+	message Authenticate UDID=OTHER >"$N/WRONG/Authenticate.plist"
+	openssl rand 64 >"$N/WRONG/BootstrapToken.dat"
+	printf 'ABCD-EFGH-IJKL-MNOP-QRST-UVWX' >"$N/KEY/BootstrapToken.dat"
+	head -c 100 "$N/$C/Authenticate.plist" >"$N/BROKEN/Authenticate.plist"
+	mkdir "$N/no udid" && cp "$N/$C/Authenticate.plist" "$N/no udid"
+	ln -s "$N/$A" "$N/ELSEWHERE"
+	echo nonsense >"$N/notes.txt"
+	run -1 --separate-stderr escrowfs import "$S" "$N"
+	for what in EMPTY/BootstrapToken.dat:*empty DIRECTORY/BootstrapToken.dat:*regular LINK/BootstrapToken.dat:*link \
+		WRONG:*OTHER KEY:*'Recovery Key' BROKEN: 'no udid':*UDID ELSEWHERE:*link notes.txt:; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $stderr == *$what* ]] || { echo "$what is not in: $stderr"; false; }
+	done
+	assert_equal "$(row refused) $(row 'not read')" '8 1'
+	assert_equal "$(row 'tokens new')" 2
+	for id in EMPTY DIRECTORY LINK; do
+		[ ! -s "$M/devices/$id/token" ]
+	done
+	for id in WRONG OTHER KEY BROKEN ELSEWHERE; do
+		[ ! -e "$M/devices/$id" ]
+	done
+	[ -s "$M/devices/$A/token" ]
+}
+
+@test "an older token becomes a version that has ended; what happened here since stands" {
+	mount_new
+	nanomdm
+	set_token "$TOKEN_1" $A | checkin
+	results SecurityInfo '<key>FDE_Enabled</key><true/>' $A | checkin
+	message Authenticate UDID=$A SerialNumber=NEWER | checkin
+	message TokenUpdate UDID=$B | checkin
+	run -0 --separate-stderr escrowfs import "$S" "$N"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	D=$M/devices/$A
+	assert_equal "$(json_of '["Escrow"]["SerialNumber"]')" NEWER
+	run -0 escrowfs history "$S" $A
+	assert_has "$output" '2024-03-01T12:00:00.000Z'
+	assert_equal "$(grep -c replaced <<<"$output")" 1
+	# B enrolled here after it was disabled there; its token is none that it has here.
+	assert_equal "$(status_of $B)" escrowed
+	before=$(state)
+	escrowfs import "$S" "$N"
+	assert_equal "$(state)" "$before"
+	# Removed here: it stays so.
+	truncate -s 0 "$M/devices/$B/token"
+	escrowfs import "$S" "$N"
+	[ ! -s "$M/devices/$B/token" ]
+}
+
+@test "a message whose token the device has changes nothing; of two for one device the later one counts" {
+	mount_new
+	{ set_token "$TOKEN_1" && set_token "$TOKEN_2"; } >"$T/stream"
+	run -0 --separate-stderr escrowfs import "$S" "$T/stream"
+	assert_equal "$(row 'devices new') $(row 'tokens new')" '1 2'
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_2"
+	before=$(state)
+	run -0 --separate-stderr escrowfs import "$S" "$T/stream"
+	assert_equal "$(row 'tokens the same')" 2
+	assert_equal "$(grep -c '"action":"confirm"\|replay' "$M/audit")" 0
+	assert_equal "$(tail -n 1 "$M/audit" | grep -c '"retrieve"')" 1 # of the cat above
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_2"
+}
+
+@test "hundreds of devices in their order, several messages each" {
+	mount_new
+	python3 - "$T/stream" <<'PY'
+import plistlib, sys
+with open(sys.argv[1], "wb") as out:
+    for step in range(3):
+        for i in range(700):
+            udid = "DEVICE-%d" % i
+            for m in ({"MessageType": "Authenticate", "UDID": udid, "SerialNumber": "S%d-%d" % (i, step)},
+                      {"MessageType": "SetBootstrapToken", "UDID": udid, "BootstrapToken": b"token %d of %d" % (step, i)}):
+                out.write(plistlib.dumps(m))
+PY
+	run -0 --separate-stderr escrowfs import "$S" - <"$T/stream"
+	assert_equal "$(row 'devices new') $(row 'tokens new')" '700 2100'
+	for i in 0 1 255 256 699; do
+		assert_equal "$(base64 -d "$M/devices/DEVICE-$i/token")" "token 2 of $i"
+		[ -e "$M/search/serialnumber/s$i-2" ]
+	done
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+}
+
+@test "no plaintext token is left in the store's files, nor a private one on the trail" {
+	mount_new
+	nanomdm
+	printf 'a token that is easily found' >"$N/$A/BootstrapToken.dat"
+	escrowfs import "$S" "$N"
+	run -1 grep -rqF 'a token that is easily found' "$S"
+	run -1 grep -qF "$(printf 'a token that is easily found' | base64)" "$M/audit"
+}
