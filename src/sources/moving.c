@@ -48,7 +48,6 @@ static enum error prepare(struct escrow *escrow, const struct actor *actor, cons
 	return escrow_migrant_prepare(escrow, actor, &moving->migrant, again, out);
 }
 
-static const struct unit_kind whole = {.prepare = prepare, .release = release};
 static const struct unit_kind row = {.item = "line", .prepare = prepare, .release = release};
 
 enum error moving_hand_over(struct intake *intake, struct moving *moving, const char *file,
@@ -56,7 +55,7 @@ enum error moving_hand_over(struct intake *intake, struct moving *moving, const 
 {
 	const struct migrant *migrant = &moving->migrant;
 	return intake_add(intake,
-			  &(struct unit){.kind = line ? &row : &whole,
+			  &(struct unit){.kind = &row,
 					 .work = moving,
 					 .size = sizeof *moving + moving->base64.len +
 						 migrant->token.len + migrant->authenticate.len +

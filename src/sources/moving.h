@@ -3,7 +3,7 @@
 
 #include "sources/intake.h"
 
-/* A device that moves in from another MDM's store: a unit of work. */
+/* A device that moves in from another MDM's store, as a line of a file says it. */
 struct moving {
 	struct migrant migrant;
 	struct secret base64; /* the token, where the source has it so */
@@ -14,7 +14,7 @@ struct moving {
 enum error moving_new(const char *udid, struct moving **out);
 void moving_free(struct moving *);
 
-/* Hands it over, as all of `file`, or as line `line` of it. */
+/* Hands it over, as line `line` of `file`. */
 enum error moving_hand_over(struct intake *, struct moving *, const char *file, int64_t line);
 
 #endif

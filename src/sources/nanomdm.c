@@ -6,7 +6,6 @@
  * MUST: what was read of a token's file is in secure memory alone. (test: token_in_secret)
  */
 #include "sources/kinds.h"
-#include "sources/moving.h"
 
 #include "mdm.h"
 
@@ -53,11 +52,25 @@ static bool passes(const uint8_t *head, size_t len)
 	return hex_read(hex, sizeof hash, hash);
 }
 
-/* ---- its files ---- */
+/* ---- an enrolment, as a unit of work ---- */
+
+enum part { PART_AUTHENTICATE, PART_TOKEN_UPDATE, PART_TOKEN, PARTS };
+static const char *const part_name[PARTS] = {AUTHENTICATE, TOKEN_UPDATE, TOKEN};
+
+struct enrolment {
+	char path[PATH_MAX], udid[UDID_MAX + 1];
+	bool has[PARTS], disabled;
+	int64_t disabled_at;
+};
 
 static int64_t written_at(const struct stat *st)
 {
 	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
+
+static bool join(char out[static PATH_MAX], const char *path, const char *name)
+{
+	return (size_t)snprintf(out, PATH_MAX, "%s/%s", path, name) < PATH_MAX;
 }
 
 static enum error read_all(int fd, struct secret *out)
@@ -73,109 +86,160 @@ static enum error read_all(int fd, struct secret *out)
 	return OK;
 }
 
+/* What makes a file none of an enrolment's. */
+static enum error check_file(const struct stat *st)
+{
+	if (S_ISLNK(st->st_mode))
+		return fail(ERR_INVALID, "a symbolic link; it isn't followed");
+	if (!S_ISREG(st->st_mode))
+		return fail(ERR_INVALID, "it is no regular file");
+	if (st->st_size > MDM_MESSAGE_MAX)
+		return fail(ERR_TOO_BIG, "it is over %d KiB", MDM_MESSAGE_MAX / 1024);
+	if (st->st_size == 0)
+		return fail(ERR_INVALID, "it is empty");
+	return OK;
+}
+
 static enum error read_open(int fd, struct secret *out, int64_t *at)
 {
 	struct stat st;
 	if (fstat(fd, &st))
 		return fail(ERR_INVALID, "%s", strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return fail(ERR_INVALID, "it is no regular file");
-	if (st.st_size > MDM_MESSAGE_MAX)
-		return fail(ERR_TOO_BIG, "it is over %d KiB", MDM_MESSAGE_MAX / 1024);
-	if (st.st_size == 0)
-		return fail(ERR_INVALID, "it is empty");
+	TRY(check_file(&st));
 	TRY(secret_new((size_t)st.st_size, out));
 	*at = written_at(&st);
 	return read_all(fd, out);
 }
 
-/* ERR_NOT_FOUND: it isn't there, which nobody minds. Links aren't followed. */
-static enum error read_part(const char *file, struct secret *out, int64_t *at)
-{
-	int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return fail(ERR_NOT_FOUND, "%s", strerror(errno));
-	if (fd < 0 && errno == ELOOP)
-		return fail(ERR_INVALID, "a symbolic link; it isn't followed");
-	if (fd < 0)
-		return fail(ERR_INVALID, "%s", strerror(errno));
-	enum error result = read_open(fd, out, at);
-	close(fd);
-	return result;
-}
-
-/* Takes in a file of the directory; what is wrong with it is said, and the others still count. */
-static enum error take(struct intake *intake, const char *path, const char *name, const char *udid,
-		       struct secret *out, int64_t *at)
+static enum error read_part(const struct enrolment *enrolment, enum part part, struct secret *out,
+			    int64_t *at)
 {
 	char file[PATH_MAX];
-	snprintf(file, sizeof file, "%s/%s", path, name);
-	enum error result = read_part(file, out, at);
-	if (result == OK || result == ERR_NOT_FOUND)
+	if (!enrolment->has[part] || !join(file, enrolment->path, part_name[part]))
 		return OK;
-	secret_free(out);
-	return intake_refuse(intake, file, NULL, 0, udid,
-			     fail(result, "device %s: %s", udid, fail_why()));
+	int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	enum error result =
+		fd < 0 ? fail(ERR_INVALID, "%s", strerror(errno)) : read_open(fd, out, at);
+	if (fd >= 0)
+		close(fd);
+	if (result)
+		return fail(result, "device %s: %s: %s", enrolment->udid, part_name[part],
+			    fail_why());
+	return OK;
 }
 
-static void look_for_disabled(const char *path, struct migrant *migrant)
+static void migrant_free(struct migrant *migrant)
 {
-	char file[PATH_MAX];
-	struct stat st;
-	snprintf(file, sizeof file, "%s/%s", path, DISABLED);
-	if (lstat(file, &st))
-		return;
-	migrant->disabled = true;
-	migrant->disabled_at = written_at(&st);
+	secret_free(&migrant->authenticate);
+	secret_free(&migrant->token_update);
+	secret_free(&migrant->token);
 }
+
+static enum error prepare(struct escrow *escrow, const struct actor *actor, const struct unit *unit,
+			  bool again, struct arrival **out)
+{
+	const struct enrolment *enrolment = unit->work;
+	char from[256];
+	SCOPED(migrant_free)
+	struct migrant migrant = {.disabled = enrolment->disabled,
+				  .disabled_at = enrolment->disabled_at,
+				  .from = from};
+	snprintf(from, sizeof from, "NanoMDM's store, %.200s", enrolment->path);
+	memcpy(migrant.udid, enrolment->udid, sizeof migrant.udid);
+	TRY(read_part(enrolment, PART_AUTHENTICATE, &migrant.authenticate,
+		      &migrant.authenticate_at));
+	TRY(read_part(enrolment, PART_TOKEN_UPDATE, &migrant.token_update,
+		      &migrant.token_update_at));
+	TRY(read_part(enrolment, PART_TOKEN, &migrant.token, &migrant.token_at));
+	return escrow_migrant_prepare(escrow, actor, &migrant, again, out);
+}
+
+static const struct unit_kind enrolment_kind = {.prepare = prepare, .release = free};
 
 /* ---- the directory ---- */
 
-static const char *last_name(const char *path)
+/* Files that can't be one of an enrolment's are said, and the others still count. */
+static enum error look_at_part(struct intake *intake, struct enrolment *enrolment, enum part part)
 {
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
+	char file[PATH_MAX];
+	struct stat st;
+	if (!join(file, enrolment->path, part_name[part]) || lstat(file, &st))
+		return OK;
+	enum error wrong = check_file(&st);
+	enrolment->has[part] = !wrong;
+	if (!wrong)
+		return OK;
+	return intake_refuse(intake, file, NULL, 0, enrolment->udid,
+			     fail(wrong, "device %s: %s", enrolment->udid, fail_why()));
 }
 
-static enum error take_all(struct intake *intake, const char *path, struct moving *moving)
+static void look_for_disabled(struct enrolment *enrolment)
 {
-	struct migrant *migrant = &moving->migrant;
-	const char *udid = migrant->udid;
-	TRY(take(intake, path, AUTHENTICATE, udid, &migrant->authenticate,
-		 &migrant->authenticate_at));
-	TRY(take(intake, path, TOKEN_UPDATE, udid, &migrant->token_update,
-		 &migrant->token_update_at));
-	TRY(take(intake, path, TOKEN, udid, &migrant->token, &migrant->token_at));
-	look_for_disabled(path, migrant);
-	return OK;
+	char file[PATH_MAX];
+	struct stat st;
+	if (!join(file, enrolment->path, DISABLED) || lstat(file, &st))
+		return;
+	enrolment->disabled = true;
+	enrolment->disabled_at = written_at(&st);
+}
+
+/* The id: the directory's own name, however it was given. */
+static bool find_id(const char *path, char out[static PATH_MAX])
+{
+	size_t end = strlen(path), start;
+	while (end && path[end - 1] == '/')
+		end--;
+	for (start = end; start && path[start - 1] != '/';)
+		start--;
+	snprintf(out, PATH_MAX, "%.*s", (int)(end - start), path + start);
+	if (*out && strcmp(out, ".") != 0 && strcmp(out, "..") != 0)
+		return true;
+	char whole[PATH_MAX];
+	if (!realpath(path, whole))
+		return false;
+	snprintf(out, PATH_MAX, "%s", strrchr(whole, '/') + 1);
+	return true;
+}
+
+static enum error look_at_all(struct intake *intake, struct enrolment *enrolment)
+{
+	bool any = false;
+	enum error result = OK;
+	for (enum part part = 0; part < PARTS && !result; part++) {
+		result = look_at_part(intake, enrolment, part);
+		any = any || enrolment->has[part];
+	}
+	if (result || !any) {
+		free(enrolment);
+		return result;
+	}
+	look_for_disabled(enrolment);
+	return intake_add(intake, &(struct unit){.kind = &enrolment_kind,
+						 .work = enrolment,
+						 .size = sizeof *enrolment,
+						 .file = enrolment->path,
+						 .udid = enrolment->udid});
 }
 
 static enum error read_enrolment(struct intake *intake, const char *path)
 {
-	char whole[PATH_MAX];
-	if (!realpath(path, whole))
+	char id[PATH_MAX];
+	if (!find_id(path, id))
 		return intake_refuse(intake, path, NULL, 0, NULL,
 				     fail(ERR_INVALID, "%s", strerror(errno)));
-	const char *id = last_name(whole);
 	intake_file(intake);
 	/* A user's channel: it has no Bootstrap Token, and its device has a directory of its own. */
 	if (strchr(id, ':'))
 		return OK;
-	if (!udid_valid(id, strlen(id)))
+	if (!udid_valid(id, strlen(id)) || strlen(path) >= PATH_MAX)
 		return intake_refuse(intake, path, NULL, 0, NULL,
 				     fail(ERR_INVALID, "its name is no UDID"));
-	struct moving *moving;
-	TRY(moving_new(id, &moving));
-	snprintf(moving->from, sizeof moving->from, "NanoMDM's store, %.200s", whole);
-	enum error result = take_all(intake, path, moving);
-	const struct migrant *migrant = &moving->migrant;
-	bool nothing =
-		!migrant->authenticate.len && !migrant->token_update.len && !migrant->token.len;
-	if (result || nothing) {
-		moving_free(moving);
-		return result;
-	}
-	return moving_hand_over(intake, moving, path, 0);
+	struct enrolment *enrolment = calloc(1, sizeof *enrolment);
+	if (!enrolment)
+		return fail(ERR_MEMORY, "out of memory");
+	memcpy(enrolment->path, path, strlen(path) + 1);
+	memcpy(enrolment->udid, id, strlen(id) + 1);
+	return look_at_all(intake, enrolment);
 }
 
 const struct source_kind source_nanomdm = {
