@@ -335,6 +335,32 @@ enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem)
 enum error escrow_restore(struct escrow *, const struct actor *, const char *udid, int number,
 			  int *made);
 
+/* ---- destroying the past ---- */
+
+/* What a purge would destroy. */
+struct escrow_purgeable {
+	int64_t versions, devices; /* devices: that those versions are of */
+	int64_t oldest, newest;	   /* when the first and the last of them ended; 0 */
+	int64_t vanishing; /* names of devices that were taken away, of which nothing is left then */
+	bool unfinished;   /* an earlier purge, or a rekey, didn't get as far as the files */
+};
+/* The versions that ended before a time. Current ones never did. */
+enum error escrow_purgeable(struct escrow *, int64_t before, struct escrow_purgeable *out);
+
+/* `going_on` is asked between two batches, `waiting` as in store_compact(); false stops it. */
+struct escrow_purging {
+	bool (*going_on)(void *context, int64_t destroyed);
+	store_waiting *waiting;
+	void *context;
+};
+/*
+ * Destroys them, in batches, each version with its line on the trail; then nothing of them is left
+ * in the store's files. `destroyed` is how many. ERR_BUSY: stopped; to be called again, it goes on
+ * where it was.
+ */
+enum error escrow_purge(struct escrow *, const struct actor *, int64_t before,
+			const struct escrow_purging *, int64_t *destroyed);
+
 /* What verify found, one sentence at a time. */
 typedef void escrow_finding(void *context, const char *sentence);
 struct escrow_verified {

@@ -288,6 +288,13 @@ typedef bool store_each_version(void *context, const struct version *, const cha
 enum error store_versions(struct tx *, int64_t device, int64_t after, store_each_version *, void *);
 
 /*
+ * The versions of all devices, removed ones too, that ended before a time: by device and number,
+ * after those of the cursor (0, 0: from the first).
+ */
+enum error store_versions_ended(struct tx *, int64_t before, int64_t after_device, int after_number,
+				store_each_version *, void *);
+
+/*
  * Every version that a name (in any case of letters) ever had, in the order of numbers: those of
  * devices that were taken away (`removed`) too.
  */

@@ -32,6 +32,12 @@ void time_text(int64_t at, char out[static TEXT_TIME]);
  */
 bool time_read(const char *text, int64_t *at);
 
+/*
+ * The same of what a person writes: a time, or a day of the calendar ("2024-01-31"), which is its
+ * midnight in UTC.
+ */
+bool date_read(const char *text, int64_t *at);
+
 /* Is it a UDID as UDID_MAX has it? `len` without a NUL. */
 bool udid_valid(const char *udid, size_t len);
 

@@ -92,6 +92,26 @@ bool time_read(const char *text, int64_t *at)
 	return true;
 }
 
+bool date_read(const char *text, int64_t *at)
+{
+	static const char midnight[] = "T00:00:00Z";
+	char time[sizeof "2024-01-31" + sizeof midnight], back[TEXT_TIME];
+	int64_t read;
+	if (strlen(text) == sizeof "2024-01-31" - 1) {
+		snprintf(time, sizeof time, "%s%s", text, midnight);
+		/* A 31st of February would be read as a day of March. */
+		if (!time_read(time, &read))
+			return false;
+		time_text(read, back);
+		if (strncmp(back, text, strlen(text)) != 0)
+			return false;
+	} else if (!time_read(text, &read)) {
+		return false;
+	}
+	*at = read;
+	return true;
+}
+
 bool udid_valid(const char *udid, size_t len)
 {
 	if (len < 1 || len > UDID_MAX)

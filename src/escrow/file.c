@@ -142,14 +142,26 @@ enum error escrow_remove(struct escrow *escrow, const struct actor *actor, int64
 
 /* ---- taking back ---- */
 
-/* Somebody escrowed, confirmed or removed since: theirs stands. */
+static bool has_version(const struct dossier *dossier, int64_t id)
+{
+	for (int i = 0; i < dossier->count; i++)
+		if (dossier->versions[i].id == id)
+			return true;
+	return false;
+}
+
+/*
+ * Somebody escrowed, confirmed or removed since: theirs stands. So does this, when what was there
+ * before was destroyed since (purge.c).
+ */
 static bool is_overtaken(struct dossier *dossier, const struct effect *effect)
 {
 	const struct version *current = dossier_current(dossier);
-	const struct version *newest = &dossier->versions[dossier->count - 1];
+	if (effect->ended && !has_version(dossier, effect->ended))
+		return true;
 	if (effect->added)
 		return !current || current->id != effect->added || current->confirmed_at;
-	return current || newest->id != effect->ended;
+	return current || dossier->versions[dossier->count - 1].id != effect->ended;
 }
 
 static enum error undo_apply(struct tx *tx, void *context)

@@ -4,7 +4,8 @@
  * The chain is walked from the first line: each line's chain must be the hash of the one before it
  * and of its own bytes, its number one more. A changed line breaks its own chain; a missing,
  * doubled or moved one shows in the numbers. The last line that names a version's blob is what the
- * stored blob must hash to: so an old blob put back by hand is found as well as a flipped bit.
+ * stored blob must hash to: so an old blob put back by hand is found as well as a flipped bit. A
+ * version that is gone is one only when the last line that names it says that it was purged.
  * What those lines said is kept in a tree by device and version.
  */
 #include "inside.h"
@@ -34,7 +35,8 @@ struct said {
 	char udid[UDID_MAX + 1];
 	int version;
 	char blob[2 * STORE_DIGEST + 1];
-	bool seen; /* the store has that version */
+	bool purged; /* it says that it was destroyed */
+	bool seen;   /* the store has that version */
 };
 
 static void found(struct walk *walk, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -74,6 +76,7 @@ static bool remember(struct walk *walk, const struct json_line *line)
 	if (*place != said)
 		free(said);
 	snprintf((*place)->blob, sizeof(*place)->blob, "%s", line->blob);
+	(*place)->purged = strcmp(line->action, action_word(ACTION_PURGE)) == 0;
 	return true;
 }
 
@@ -170,7 +173,12 @@ static void check_digest(struct walk *walk, const struct version *version, const
 		return;
 	}
 	(*place)->seen = true;
-	if (strcmp((*place)->blob, hex) != 0)
+	if ((*place)->purged)
+		found(walk,
+		      "device %s, version %d: the trail says that it was destroyed, and the store "
+		      "has it",
+		      udid, version->number);
+	else if (strcmp((*place)->blob, hex) != 0)
 		found(walk, "device %s, version %d: its blob isn't the one that the trail names",
 		      udid, version->number);
 }
@@ -221,7 +229,7 @@ static bool fill(void *context, const struct version *version, const char *udid)
 static void report_gone(const void *node, VISIT visit, void *context)
 {
 	const struct said *said = *(const struct said *const *)node;
-	if ((visit == postorder || visit == leaf) && !said->seen)
+	if ((visit == postorder || visit == leaf) && !said->seen && !said->purged)
 		found(context,
 		      "device %s, version %d: the trail names it, and the store has it no "
 		      "more",

@@ -114,14 +114,22 @@ uint64_t node_past_parent(const struct node *node)
 				       : tree_device_node(node->device.id, FILE_DIRECTORY);
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 int64_t node_past_modified(const struct node *node)
 {
 	if (node_is_past(node, PAST_VERSION))
 		return node->version.sealed_at;
 	if (node_is_past(node, PAST_ABOUT))
-		return node->device.security_at > node->device.removed_at ? node->device.security_at
-									  : node->device.removed_at;
-	return node_is_past(node, PAST_HISTORY) ? node->device.token_at : node->device.created_at;
+		return later(node->device.security_at, node->device.removed_at);
+	if (node_is_past(node, PAST_REMOVED))
+		return node->device.created_at;
+	/* A purge takes entries away, of which security_at tells. */
+	return later(later(node->device.token_at, node->device.security_at),
+		     node->device.removed_at);
 }
 
 /* ---- the PEM ---- */

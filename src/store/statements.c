@@ -143,6 +143,10 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_VERSIONS_OF_DEVICE] =
 		SELECT_VERSION "WHERE v.device = ?1 AND v.id > ?2 ORDER BY v.number",
 	[SQL_VERSIONS] = SELECT_VERSION "WHERE v.id > ?1 ORDER BY v.id",
+	/* Goes through the rest of them in the order of an index, from a cursor on. */
+	[SQL_VERSIONS_ENDED] =
+		SELECT_VERSION "WHERE (v.device, v.number) > (?1, ?2) AND v.ended_at <> 0 AND "
+			       "v.ended_at < ?3 ORDER BY v.device, v.number",
 	/* The order is that of the numbers, too: they go on from one device of a name to the next. */
 	[SQL_VERSIONS_REMOVED] = "SELECT " VERSION_COLUMNS " FROM device d CROSS JOIN version v "
 				 "ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at <> 0 "

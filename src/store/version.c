@@ -77,6 +77,19 @@ enum error store_version_with_mac(struct tx *tx, int64_t device,
 	return read_one(&rows, out);
 }
 
+static enum error list(struct rows *rows, store_each_version *each, void *context)
+{
+	bool more = true;
+	while (more && sql_next(rows)) {
+		struct version version;
+		char udid[UDID_MAX + 1];
+		TRY(version_read(rows, &version));
+		sql_text(rows, COLUMN_UDID, udid, sizeof udid);
+		more = each(context, &version, udid);
+	}
+	return rows->error;
+}
+
 enum error store_versions(struct tx *tx, int64_t device, int64_t after, store_each_version *each,
 			  void *context)
 {
@@ -84,15 +97,16 @@ enum error store_versions(struct tx *tx, int64_t device, int64_t after, store_ea
 	struct rows rows =
 		device ? sql_query(tx, SQL_VERSIONS_OF_DEVICE, VALUES(INT(device), INT(after)))
 		       : sql_query(tx, SQL_VERSIONS, VALUES(INT(after)));
-	bool more = true;
-	while (more && sql_next(&rows)) {
-		struct version version;
-		char udid[UDID_MAX + 1];
-		TRY(version_read(&rows, &version));
-		sql_text(&rows, COLUMN_UDID, udid, sizeof udid);
-		more = each(context, &version, udid);
-	}
-	return rows.error;
+	return list(&rows, each, context);
+}
+
+enum error store_versions_ended(struct tx *tx, int64_t before, int64_t after_device,
+				int after_number, store_each_version *each, void *context)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_VERSIONS_ENDED,
+				     VALUES(INT(after_device), INT(after_number), INT(before)));
+	return list(&rows, each, context);
 }
 
 enum error store_versions_named(struct tx *tx, const char *udid, store_each_past *each,

@@ -91,6 +91,19 @@ static void times(void **state)
 	assert_false(time_read("2018-08-13T14:30:16", &at));
 	assert_false(time_read("2018-08-13T14:30:16Zx", &at));
 	assert_false(time_read("", &at));
+	assert_true(date_read("2024-02-29", &at));
+	time_text(at, text);
+	assert_string_equal(text, "2024-02-29T00:00:00.000Z");
+	assert_true(date_read("2018-08-13T16:30:16+02:00", &at));
+	time_text(at, text);
+	assert_string_equal(text, "2018-08-13T14:30:16.000Z");
+	at = 7;
+	static const char *const no_dates[] = {"2023-02-29", "2024-04-31",  "2024-1-31",
+					       "31.01.2024", "2024-01-31T", "yesterday",
+					       "",	     "2024-01-3x"};
+	for (size_t i = 0; i < sizeof no_dates / sizeof *no_dates; i++)
+		assert_false(date_read(no_dates[i], &at));
+	assert_int_equal(at, 7);
 	assert_true(time_later(5, 3) == 6 && time_later(5, 5) == 6 && time_later(5, 9) == 9);
 }
 
