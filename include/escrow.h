@@ -335,6 +335,49 @@ enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem)
 enum error escrow_restore(struct escrow *, const struct actor *, const char *udid, int number,
 			  int *made);
 
+/* ---- moving out ---- */
+
+enum export_form {
+	EXPORT_MESSAGE, /* a SetBootstrapToken property list */
+	EXPORT_BASE64,	/* one line, without a newline */
+};
+
+/* A token on its way out, or why it stays. Valid during the call that gets it. */
+struct exported {
+	const char *udid, *serial; /* serial: "" when it isn't known */
+	enum error error;
+	const char *why;    /* the sentence of `error` */
+	struct secret text; /* the token, as asked for; the escrow's */
+};
+
+struct exporting {
+	enum export_form form;
+	const char *where;	  /* for the trail: "as CSV, to /srv/out" */
+	const char *const *udids; /* in any case of letters; none: all devices */
+	int udid_count;
+	/* Takes a token; an error ends it all. It may not call the escrow. */
+	enum error (*each)(void *context, const struct exported *);
+	/* Asked before each batch; false: no more. */
+	bool (*going_on)(void *context);
+	void *context;
+};
+
+/*
+ * Gives out the current tokens of devices, in the clear: a batch at a time is opened, put on the
+ * trail, a line a token, and when that is on disk given to `each`. Of all devices, those without a
+ * token are left out; one that was named comes with ERR_NOT_FOUND then. A token that doesn't open
+ * comes with its error, and the rest goes on. ERR_NO_KEY: the escrow has no private key.
+ * `without`: how many devices were left out.
+ */
+enum error escrow_export(struct escrow *, const struct actor *, const struct exporting *,
+			 int64_t *without);
+
+/*
+ * Does a path lie inside the store's directory, or would it if it were made? Symbolic links are
+ * followed.
+ */
+bool escrow_holds_path(const struct escrow *, const char *path);
+
 /* ---- destroying the past ---- */
 
 /* What a purge would destroy. */

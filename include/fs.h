@@ -5,6 +5,7 @@
 #include "escrow.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /*
  * The filesystem: FUSE requests in, replies out. The tree is one table (src/fs/tree.c); what a
@@ -32,5 +33,37 @@ enum error fs_mountpoint_check(const char *path);
  */
 enum error fs_serve(struct escrow *, const struct fs_options *, void (*ready)(void *),
 		    void *context);
+
+/* ---- without a mount ---- */
+
+/* One thing of the tree. */
+struct fs_copied {
+	const char *name; /* in the directory that was entered last */
+	const struct stat *attr;
+	const struct access *access; /* its ACLs */
+	const char *target;	     /* of a symbolic link; NULL: none */
+};
+
+/*
+ * Where a copy goes. Directories are entered and left around what is in them, files around the
+ * pieces of what they say; symbolic links are entered only. Errors of these end it all.
+ */
+struct fs_copying {
+	const char *const *udids; /* in any case of letters; none: all of the tree */
+	int udid_count;
+	enum error (*enter)(void *context, const struct fs_copied *);
+	enum error (*piece)(void *context, const void *, size_t);
+	enum error (*leave)(void *context, const struct fs_copied *);
+	/* A device isn't there, or a file can't be had: fail() says why; the rest goes on. */
+	void (*failed)(void *context);
+	bool (*going_on)(void *context); /* false: no more is entered */
+	void *context;
+};
+
+/*
+ * Copies the tree as a sealed mount shows it, all below the top; the escrow is open as
+ * ESCROW_SEALED. With UDIDs only those devices, under /devices and /removed.
+ */
+enum error fs_copy(struct escrow *, const struct fs_copying *);
 
 #endif

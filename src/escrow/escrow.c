@@ -27,6 +27,11 @@ bool escrow_has_key(const struct escrow *escrow)
 	return escrow->key != NULL;
 }
 
+bool escrow_holds_path(const struct escrow *escrow, const char *path)
+{
+	return seal_path_inside(path, escrow->path);
+}
+
 static enum error add_recipient(void *context, const struct recipient *recipient,
 				const uint8_t *der, size_t len)
 {

@@ -189,6 +189,9 @@ enum error token_open(const struct escrow *, const struct device *, struct versi
  */
 enum error token_retrieved(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 			   const struct version *opened, const char *how, int64_t now);
+/* The same of one that is exported. */
+enum error token_exported(struct tx *, struct escrow *, struct dossier *, const struct actor *,
+			  const struct version *opened, const char *how, int64_t now);
 
 /*
  * By hand (`how` is what the trail says of it): EPERM while known facts make the device

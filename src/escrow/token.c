@@ -338,9 +338,9 @@ enum error token_open(const struct escrow *escrow, const struct device *device,
 	return OK;
 }
 
-enum error token_retrieved(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
-			   const struct actor *actor, const struct version *opened, const char *how,
-			   int64_t now)
+static enum error leaves(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			 const struct actor *actor, enum action action,
+			 const struct version *opened, const char *how, int64_t now)
 {
 	struct version *current = dossier_current(dossier);
 	TRY(token_still(dossier, opened->id));
@@ -354,10 +354,24 @@ enum error token_retrieved(struct tx *tx, struct escrow *escrow, struct dossier 
 	}
 	return trail_add(tx, escrow,
 			 &(struct event){.at = now,
-					 .action = ACTION_RETRIEVE,
+					 .action = action,
 					 .outcome = current ? "ok" : "none",
 					 .udid = dossier->device.udid,
 					 .version = current ? current->number : 0,
 					 .actor = actor,
 					 .reason = how});
+}
+
+enum error token_retrieved(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			   const struct actor *actor, const struct version *opened, const char *how,
+			   int64_t now)
+{
+	return leaves(tx, escrow, dossier, actor, ACTION_RETRIEVE, opened, how, now);
+}
+
+enum error token_exported(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
+			  const struct actor *actor, const struct version *opened, const char *how,
+			  int64_t now)
+{
+	return leaves(tx, escrow, dossier, actor, ACTION_EXPORT, opened, how, now);
 }
