@@ -355,7 +355,7 @@ struct exporting {
 	const char *where;	  /* for the trail: "as CSV, to /srv/out" */
 	const char *const *udids; /* in any case of letters; none: all devices */
 	int udid_count;
-	/* Takes a token; an error ends it all. It may not call the escrow. */
+	/* Takes a token; an error ends it all. */
 	enum error (*each)(void *context, const struct exported *);
 	/* Asked before each batch; false: no more. */
 	bool (*going_on)(void *context);

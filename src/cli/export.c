@@ -149,11 +149,13 @@ static enum error write_token(void *context, const struct exported *token)
 
 static enum error write_tokens(struct export *export, int64_t *without)
 {
-	char where[PATH_MAX + 32];
+	char where[PATH_MAX + 32], *directory = cli_absolute(export->directory);
 	struct actor actor;
 	bool csv = export->form == EXPORT_BASE64;
 	cli_actor(&actor);
-	snprintf(where, sizeof where, "as %s, to %s", csv ? "CSV" : "messages", export->directory);
+	snprintf(where, sizeof where, "as %s, to %s", csv ? "CSV" : "messages",
+		 directory ? directory : export->directory);
+	free(directory);
 	if (csv)
 		TRY(begin_csv(export));
 	TRY(escrow_export(export->escrow, &actor,
@@ -236,7 +238,8 @@ static enum error tree(struct export *export)
 	printf("%" PRId64 " file%s in %s, every token sealed.\n", export->files,
 	       plural(export->files), export->directory);
 	if (export->failed)
-		printf("%" PRId64 " of them could not be had.\n", export->failed);
+		printf("%" PRId64 " device%s or file%s could not be copied.\n", export->failed,
+		       plural(export->failed), plural(export->failed));
 	if (stop)
 		printf("Stopped before the end; what was written stays. To begin anew, name "
 		       "another directory.\n");

@@ -200,6 +200,76 @@ static void retrieve_in_secret(void **state)
 	assert_int_equal(CRYPTO_secure_used(), used);
 }
 
+/* ---- export ---- */
+
+struct taken {
+	struct fixture *f;
+	int tokens, recorded, secret, refused;
+	char last[1024];
+};
+
+static enum error take_exported(void *context, const struct exported *token)
+{
+	struct taken *taken = context;
+	taken->refused += token->error != OK;
+	if (token->error) {
+		snprintf(taken->last, sizeof taken->last, "%s", token->why);
+		return OK;
+	}
+	taken->tokens++;
+	taken->recorded += strstr(last_line(taken->f), "\"action\":\"export\"") != NULL;
+	taken->secret +=
+		!CRYPTO_secure_malloc_initialized() || CRYPTO_secure_allocated(token->text.data);
+	snprintf(taken->last, sizeof taken->last, "%.*s", (int)token->text.len,
+		 (const char *)token->text.data);
+	return OK;
+}
+
+static bool always(void *context)
+{
+	(void)context;
+	return true;
+}
+
+static enum error export_as(struct fixture *f, enum export_form form, const char *udid,
+			    struct taken *taken, int64_t *without)
+{
+	*taken = (struct taken){.f = f};
+	return escrow_export(f->escrow, &me,
+			     &(struct exporting){.form = form,
+						 .where = "to a test",
+						 .udids = &udid,
+						 .udid_count = udid ? 1 : 0,
+						 .each = take_exported,
+						 .going_on = always,
+						 .context = taken},
+			     without);
+}
+
+static void export_in_secret(void **state)
+{
+	struct fixture *f = *state;
+	struct taken taken;
+	int64_t without;
+	size_t used = CRYPTO_secure_used();
+	assert_int_equal(export_as(f, EXPORT_BASE64, NULL, &taken, &without), OK);
+	assert_true(taken.tokens == 0 && without == 1);
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(export_as(f, EXPORT_BASE64, NULL, &taken, &without), OK);
+	assert_true(taken.tokens == 1 && taken.recorded == 1 && taken.secret == 1 && !without);
+	assert_string_equal(taken.last, TOKEN_1);
+	assert_int_equal(export_as(f, EXPORT_MESSAGE, "9353bc9a-5cf9-4c9e-9ad4-8d1e41d5fe3e",
+				   &taken, &without),
+			 OK);
+	assert_non_null(strstr(taken.last, TOKEN_1));
+	assert_non_null(strstr(taken.last, UDID));
+	assert_int_equal(export_as(f, EXPORT_BASE64, "NOBODY", &taken, &without), OK);
+	assert_true(taken.refused == 1 && strstr(taken.last, "NOBODY"));
+	assert_int_equal(CRYPTO_secure_used(), used);
+}
+
+/* ---- replies ---- */
+
 static void get_needs_reading(void **state)
 {
 	struct fixture *f = *state;
@@ -650,6 +720,7 @@ int main(void)
 		MOUNTED(retrieve_records_first),
 		MOUNTED(unrecorded_not_done),
 		MOUNTED(retrieve_in_secret),
+		MOUNTED(export_in_secret),
 		MOUNTED(get_needs_reading),
 		MOUNTED(writer_wipes),
 		MOUNTED(unfinished_nothing),
