@@ -94,20 +94,18 @@ bool time_read(const char *text, int64_t *at)
 
 bool date_read(const char *text, int64_t *at)
 {
-	static const char midnight[] = "T00:00:00Z";
-	char time[sizeof "2024-01-31" + sizeof midnight], back[TEXT_TIME];
+	const size_t day = sizeof "2024-01-31" - 1;
+	char midnight[TEXT_TIME], back[TEXT_TIME];
 	int64_t read;
-	if (strlen(text) == sizeof "2024-01-31" - 1) {
-		snprintf(time, sizeof time, "%s%s", text, midnight);
-		/* A 31st of February would be read as a day of March. */
-		if (!time_read(time, &read))
-			return false;
-		time_text(read, back);
-		if (strncmp(back, text, strlen(text)) != 0)
-			return false;
-	} else if (!time_read(text, &read)) {
+	if (strlen(text) != day)
+		return time_read(text, at);
+	snprintf(midnight, sizeof midnight, "%sT00:00:00Z", text);
+	if (!time_read(midnight, &read))
 		return false;
-	}
+	/* A 31st of February would be read as a day of March. */
+	time_text(read, back);
+	if (strncmp(back, text, day) != 0)
+		return false;
 	*at = read;
 	return true;
 }

@@ -64,12 +64,6 @@ static void batch_clear(struct batch *batch)
 	batch->count = 0;
 }
 
-static void batch_free(struct batch *batch)
-{
-	batch_clear(batch);
-	free(batch->items);
-}
-
 /* Keeps the sentence: it is this thread's. */
 static void refuse_item(struct item *item, enum error error)
 {
@@ -311,7 +305,6 @@ enum error escrow_export(struct escrow *escrow, const struct actor *actor,
 			     "%s: tokens are sealed, and there is no private key at %s: name one "
 			     "with --key URI, or export them sealed, with --to tree",
 			     escrow->path, escrow->key_uri));
-	SCOPED(batch_free)
 	struct batch batch = {.escrow = escrow,
 			      .actor = actor,
 			      .order = order,
@@ -320,5 +313,7 @@ enum error escrow_export(struct escrow *escrow, const struct actor *actor,
 		return fail(ERR_MEMORY, "out of memory");
 	enum error result = order->udid_count ? export_named(&batch) : export_all(&batch);
 	*without = batch.without;
+	batch_clear(&batch);
+	free(batch.items);
 	return result;
 }

@@ -163,7 +163,7 @@ load helper
 	assert_has "$output" nonsense
 	run -2 escrowfs status --nonsense "$S"
 	run -0 escrowfs --help
-	for command in init mount import verify status; do
+	for command in init mount import export history restore purge verify status; do
 		assert_has "$output" "$command"
 		escrowfs "$command" --help >/dev/null
 	done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012 # tests are subshells; UDID is a plain word
+# shellcheck disable=SC2010,SC2030,SC2031,SC2034,SC2086,SC2153,SC2154,SC2012 # tests are subshells; UDID is a plain word
 # purge: versions that ended before a date are destroyed, for good, and nothing else is.
 
 load helper
@@ -52,17 +52,17 @@ PY
 }
 
 @test "it says what would go, and destroys with --yes what ended before" {
-	local then
-	then=$(now)
+	local moment
+	moment=$(now)
 	echo "$TOKEN_1" >"$D/token"
-	run -0 --separate-stderr purge --before "$then" --yes
+	run -0 --separate-stderr purge --before "$moment" --yes
 	assert_has "${lines[0]}" '2 versions of 2 devices ended before'
 	assert_has "${lines[1]}" 'Of 1 device that was taken away no version will be left'
 	assert_has "$output" '2 versions were destroyed.'
 	run -0 --separate-stderr escrowfs history "$S" "$UDID"
 	assert_equal "$(echo "$output" | tail -n +2 | awk '{ print $1, $4 }' | tr '\n' ,)" '2 replaced,3 current,'
 	assert_equal "$(json_of '["Escrow"]["Versions"].__len__()')" 2
-	run -0 --separate-stderr purge --before "$then" --yes
+	run -0 --separate-stderr purge --before "$moment" --yes
 	assert_has "$output" '0 versions of 0 devices'
 	assert_has "$output" 'There is nothing to destroy'
 	run -0 escrowfs verify "$S"
@@ -174,11 +174,11 @@ PY
 }
 
 @test "what changed in a sealed mount has a later time" {
-	local then before after
+	local moment before after
 	device "$OTHER"
 	echo "$TOKEN_1" >"$D/token"
 	truncate -s 0 "$D/token"
-	then=$(now)
+	moment=$(now)
 	rmdir "$D"
 	device "$OTHER"
 	echo "$TOKEN_2" >"$D/token"
@@ -187,7 +187,7 @@ PY
 	seal
 	before=$(stat -c %Y.%y "$X/removed/$OTHER/security.json" "$X/removed/$OTHER/history" "$X/devices/$UDID/history" "$X/devices/$UDID/security.json" "$X/devices/$UDID/token")
 	umount "$X"
-	purge --before "$then" --yes
+	purge --before "$moment" --yes
 	seal
 	after=$(stat -c %Y.%y "$X/removed/$OTHER/security.json" "$X/removed/$OTHER/history" "$X/devices/$UDID/history" "$X/devices/$UDID/security.json" "$X/devices/$UDID/token")
 	assert_equal "$(ls "$X/removed/$OTHER/history")" 3.pem
@@ -197,13 +197,13 @@ PY
 }
 
 @test "it asks on a terminal for the number of versions, and elsewhere it is refused" {
-	local then
-	then=$(now)
-	run -2 --separate-stderr purge --before "$then" </dev/null
+	local moment
+	moment=$(now)
+	run -2 --separate-stderr purge --before "$moment" </dev/null
 	assert_has "$output" '2 versions of 2 devices'
 	assert_has "$stderr" '--yes'
 	ask() { # ask ANSWER
-		python3 - "$1" "$ESCROWFS" purge "$S" --before "$then" <<'PY'
+		python3 - "$1" "$ESCROWFS" purge "$S" --before "$moment" <<'PY'
 import os, pty, sys
 pid, fd = pty.fork()
 if pid == 0:
