@@ -623,6 +623,47 @@ static void get_race_recorded(void **state)
 	assert_int_equal(recorded, got);
 }
 
+/* ---- an export and escrows at once ---- */
+
+static void *alternate(void *context)
+{
+	struct fixture *f = context;
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(write_to(f, WRITER_TOKEN, i % 2 ? TOKEN_1 "\n" : TOKEN_2 "\n"),
+				 OK);
+	return NULL;
+}
+
+/* Versions of odd numbers have the first token: each line names the version that left. */
+static void export_race_recorded(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	char odd[ROUNDS];
+	int count = 0, recorded = 0;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(pthread_create(&thread, NULL, alternate, f), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct taken taken;
+		int64_t without;
+		enum error result = export_as(f, EXPORT_BASE64, NULL, &taken, &without);
+		assert_true(result == OK || result == ERR_CHANGED);
+		if (result == OK)
+			odd[count++] = strcmp(taken.last, TOKEN_1) == 0;
+	}
+	pthread_join(thread, NULL);
+	static char text[1 << 20];
+	size_t n;
+	assert_int_equal(escrow_trail_read(f->escrow, 0, text, sizeof text - 1, &n), OK);
+	for (const char *at = text; (at = strstr(at, "\"export\",\"outcome\":\"ok\"")); at++) {
+		int version = atoi(strstr(at, "\"version\":") + strlen("\"version\":"));
+		assert_true(recorded < count);
+		assert_int_equal(version % 2, odd[recorded++]);
+	}
+	assert_true(count > 0);
+	assert_int_equal(recorded, count);
+}
+
 static void first_hand_evidence(void **state)
 {
 	struct fixture *f = *state;
@@ -731,6 +772,7 @@ int main(void)
 		MOUNTED(undo_of_a_removal),
 		MOUNTED(late_token),
 		MOUNTED(get_race_recorded),
+		MOUNTED(export_race_recorded),
 		MOUNTED(base64_in_pieces),
 		MOUNTED(empty_text_is_no_removal),
 		MOUNTED(truncate_by_descriptor),
