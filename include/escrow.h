@@ -65,7 +65,9 @@ bool escrow_has_key(const struct escrow *);
 enum error escrow_mounted(struct escrow *, const struct actor *, const char *where);
 enum error escrow_unmounted(struct escrow *, const struct actor *, const char *where);
 
-/* Once a second or so: writes counted repeats of refusals to the trail once they are a minute old.
+/*
+ * Once a second or so, by one thread: writes counted repeats of refusals to the trail once they are a
+ * minute old; says in the log when a sealed mount has let the store's own log grow large.
  */
 void escrow_tick(struct escrow *);
 

@@ -107,9 +107,10 @@ enum error store_set_rendering(struct tx *, int);
 typedef bool store_waiting(void *context);
 enum error store_compact(struct store *, store_waiting *waiting, void *context);
 
-/* The disk under it, in bytes; `used`: the store's own files. */
+/* The disk under it, in bytes; `used`: the store's own files; `log`: of these the one that changes go
+ * through. */
 struct store_space {
-	uint64_t total, free, available, used; /* available: to others than root */
+	uint64_t total, free, available, used, log; /* available: to others than root */
 	uint64_t files_free;
 };
 enum error store_space(struct store *, struct store_space *out);

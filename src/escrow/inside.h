@@ -30,6 +30,7 @@ struct escrow {
 	uint32_t uid, gid;	     /* the owner of the mount */
 	struct refusals *refusals;
 	atomic_uint_fast64_t counted[ACTION_COUNT]; /* events since the start, for /metrics */
+	uint64_t log_warned;			    /* growth.h; escrow_tick()'s alone */
 };
 
 /*
@@ -245,6 +246,11 @@ enum error security_write(struct escrow *, const struct actor *, int64_t id, con
 
 /* A refusal of `code` about a device, by its number. */
 enum error refuse_device(struct escrow *, const struct actor *, int64_t id, enum error code);
+
+/* ---- growth.c ---- */
+
+/* Warns when the store's log is large. */
+void growth_look(struct escrow *);
 
 /* ---- escrow.c, init.c ---- */
 

@@ -76,6 +76,9 @@ enum error escrow_metrics(struct escrow *escrow, struct bytes *out)
 		  (uint64_t)status.trail.seq));
 	TRY(gauge(out, "escrowfs_audit_bytes", "Length of the audit trail.", status.trail.size));
 	TRY(gauge(out, "escrowfs_store_bytes", "Size of the store's files.", status.space.used));
+	TRY(gauge(out, "escrowfs_store_log_bytes",
+		  "Of these, the log, which grows while a sealed mount is there.",
+		  status.space.log));
 	TRY(gauge(out, "escrowfs_store_available_bytes", "Room on the store's disk.",
 		  status.space.available));
 	return recipients(escrow, &status, out);

@@ -146,6 +146,7 @@ static void write_counted(struct escrow *escrow, bool all)
 void escrow_tick(struct escrow *escrow)
 {
 	write_counted(escrow, false);
+	growth_look(escrow);
 }
 
 void escrow_tick_all(struct escrow *escrow)

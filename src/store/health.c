@@ -9,7 +9,7 @@
 
 enum error store_space(struct store *store, struct store_space *out)
 {
-	static const char *const files[] = {DATABASE, DATABASE "-wal", DATABASE "-shm"};
+	static const char *const files[] = {DATABASE "-wal", DATABASE, DATABASE "-shm"};
 	struct statvfs disk;
 	if (statvfs(store->directory, &disk))
 		return fail(ERR_IO, "%s: %s", store->path, strerror(errno));
@@ -23,8 +23,11 @@ enum error store_space(struct store *store, struct store_space *out)
 		char path[PATH_MAX + 32];
 		struct stat status;
 		snprintf(path, sizeof path, "%s/%s", store->directory, files[i]);
-		if (stat(path, &status) == 0)
-			out->used += (uint64_t)status.st_size;
+		if (stat(path, &status))
+			continue;
+		out->used += (uint64_t)status.st_size;
+		if (i == 0)
+			out->log = (uint64_t)status.st_size;
 	}
 	return OK;
 }

@@ -441,6 +441,18 @@ static void space(void **state)
 	assert_true(space.total >= space.available && space.available > 0);
 	assert_true(space.used > 50000);
 	assert_true(space.used < 50000000);
+	/* A point in time that somebody holds keeps the log, and it grows. */
+	uint64_t before = space.log;
+	struct store *snapshot;
+	assert_int_equal(store_open(f->path, STORE_SNAPSHOT, NULL, &snapshot), OK);
+	for (int i = 0; i < 50; i++) {
+		char udid[16];
+		snprintf(udid, sizeof udid, "D%d", i);
+		add_device(f->store, udid);
+	}
+	assert_int_equal(store_space(f->store, &space), OK);
+	assert_true(space.log > before + 50 * 4096 && space.log < space.used);
+	store_close(snapshot);
 }
 
 static void check_is_clean(void **state)
