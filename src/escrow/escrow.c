@@ -3,9 +3,11 @@
 
 #include "log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool escrow_sealed(const struct escrow *escrow)
 {
@@ -94,7 +96,7 @@ static enum error owner_apply(struct tx *tx, void *context)
 
 /*
  * What nobody set an owner of belongs to the owner of the mount that serves; beside it and after
- * it, that one holds too, whoever asks.
+ * it, that one holds too, whoever asks. Before the first such mount it is whose the store is.
  */
 static enum error settle_owner(struct escrow *escrow)
 {
@@ -107,10 +109,11 @@ static enum error settle_owner(struct escrow *escrow)
 	bool same = state.served && state.uid == escrow->uid && state.gid == escrow->gid;
 	if (escrow->mode == ESCROW_SERVE)
 		return same ? OK : store_change(escrow->store, owner_apply, escrow);
-	if (state.served) {
-		escrow->uid = state.uid;
-		escrow->gid = state.gid;
-	}
+	struct stat directory;
+	if (!state.served && stat(escrow->path, &directory))
+		return fail(ERR_IO, "%s: %s", escrow->path, strerror(errno));
+	escrow->uid = state.served ? state.uid : directory.st_uid;
+	escrow->gid = state.served ? state.gid : directory.st_gid;
 	return OK;
 }
 

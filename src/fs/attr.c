@@ -31,6 +31,24 @@ static void set_times(struct stat *attr, int64_t modified, int64_t changed)
 }
 
 /*
+ * A link is as new as the fact that put it where it is. One of a name may take the place of another
+ * device's (a serial number moves with a new enrolment): were it older than the last backup, tar
+ * would leave it out of the next.
+ */
+static int64_t link_modified_at(const struct node *node)
+{
+	switch (node->by) {
+	case BY_UDID:
+	case BY_DEVICE_ID:
+		return node->device.created_at;
+	case BY_STATUS:
+		return node->device.status_at;
+	default:
+		return node->device.security_at;
+	}
+}
+
+/*
  * A directory is as new as its newest entry, and a device's entries come with it: were it as new as
  * its files, tar would say of every device that it changed while it read its token.
  */
@@ -38,10 +56,10 @@ static int64_t modified_at(const struct fs *fs, const struct node *node)
 {
 	const struct device *device = &node->device;
 	if (node->kind == KIND_LINK)
-		return device->created_at;
+		return link_modified_at(node);
 	if (node->kind == KIND_PAST)
 		return node_past_modified(node);
-	if (node->number == NODE_DEVICES)
+	if (node->number == NODE_DEVICES || node->number == NODE_REMOVED)
 		return changes_devices_at(fs->changes);
 	if (node->kind == KIND_FIXED)
 		return fs->born_at;

@@ -14,7 +14,9 @@ static enum error trail_stat(struct fs *fs, const struct node *node, struct stat
 	attr->st_size = (off_t)end.size;
 	if (end.at) {
 		attr->st_mtim = attr->st_atim = time_spec(end.at);
-		if (attr->st_ctim.tv_sec < attr->st_mtim.tv_sec)
+		if (attr->st_ctim.tv_sec < attr->st_mtim.tv_sec ||
+		    (attr->st_ctim.tv_sec == attr->st_mtim.tv_sec &&
+		     attr->st_ctim.tv_nsec < attr->st_mtim.tv_nsec))
 			attr->st_ctim = attr->st_mtim;
 	}
 	return OK;
