@@ -30,6 +30,11 @@ struct secret {
  * there is no secure heap.
  */
 enum error secret_prepare(size_t heap);
+/*
+ * The same without mlockall, and so without that warning, for a process that opens no seal: no
+ * library is ever given a secret that it could copy.
+ */
+enum error secret_prepare_sealed(size_t heap);
 
 /* An empty secret with room for `cap` bytes. ERR_MEMORY when the secure heap is full. */
 enum error secret_new(size_t cap, struct secret *out);

@@ -164,7 +164,7 @@ static enum error serve(struct mounting *mounting)
 {
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	umask(077);
-	TRY(secret_prepare(HEAP));
+	TRY(mounting->options.sealed ? secret_prepare_sealed(HEAP) : secret_prepare(HEAP));
 	TRY(open_escrow(mounting, &escrow));
 	TRY(fs_mountpoint_check(mounting->point));
 	mounting->has_key = escrow_has_key(escrow);

@@ -60,13 +60,12 @@ static void lock_memory(void)
 		(unsigned long long)limit.rlim_cur / 1024);
 }
 
-enum error secret_prepare(size_t heap)
+enum error secret_prepare_sealed(size_t heap)
 {
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return fail(ERR_ACCESS, "this process can't be kept from being dumped (%s)",
 			    strerror(errno));
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-	lock_memory();
 	if (!wipe_frees())
 		log_say(LOG_LEVEL_INFO, "this is a build for tests: it doesn't wipe what it frees");
 
@@ -84,6 +83,12 @@ enum error secret_prepare(size_t heap)
 			heap / 1024);
 		return OK;
 	}
+}
+
+enum error secret_prepare(size_t heap)
+{
+	lock_memory();
+	return secret_prepare_sealed(heap);
 }
 
 enum error secret_new(size_t cap, struct secret *out)
