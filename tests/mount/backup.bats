@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012 # tests are subshells; UDID is a plain word
+# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012,SC2154 # tests are subshells; UDID is a plain word
 # Backup programs over sealed mounts, each from a new mount: by their own counters they read again what
 # changed and nothing else, and what they bring back is what was mounted.
 
@@ -152,4 +152,96 @@ borg_restore() { (cd "$1" && borg extract --numeric-ids "::$(borg list --short -
 
 @test "borg" {
 	cycle borg
+}
+
+@test "tar: what came after the mount and before tar's start is in the next one, if it is told the mount's moment" {
+	seal
+	echo "$TOKEN_1" >"$M/devices/$A/token"
+	tar_next >/dev/null
+	seal
+	assert_equal "$(tar_next)" "$(printf '%s\n' audit "devices/$A/history/1.pem" "devices/$A/security.json" "devices/$A/token")"
+}
+
+# ---- one point in time ----
+
+# Each byte, name, number, size, mode, owner, time and ACL, in the order of the directories.
+cat_all() {
+	cat <<-'END'
+		cd "$1"
+		find . -printf '%P %i %y %n %s %m %U %G %T@ %C@ %l\n'
+		find . -type f -exec sha256sum {} +
+		find . ! -type l -exec getfacl -n {} +
+	END
+}
+
+@test "the writing mount goes on while tar reads, and tar sees one moment" {
+	local before udid
+	seal
+	before=$(bash -ec "$(cat_all)" - "$X")
+	# The pipe stands still in the middle, until all tokens are others.
+	tar -C "$X" -cf - . | {
+		head -c 20480
+		for udid in "$A" "$C" "$B"; do echo "$TOKEN_2" >"$M/devices/$udid/token"; done
+		cat
+	} >"$T/tar.0"
+	tar -C "$X" -df "$T/tar.0"
+	assert_equal "$(bash -ec "$(cat_all)" - "$X")" "$before"
+	mkdir "$T/next"
+	escrowfs mount "$S" "$T/next" -o sealed
+	assert_equal "$(diff -rq --no-dereference "$X" "$T/next" | grep -c '/token differ')" 3
+}
+
+@test "two of an unchanged store are alike in everything, made by root and by a user of the store's group, on different days" {
+	chgrp 4321 "$S" "$S"/*
+	chmod 2750 "$S"
+	chmod 0640 "$S"/*
+	seal
+	bash -ec "$(cat_all)" - "$X" >"$T/root"
+	umount "$X"
+
+	chown bin "$X"
+	cp "$ESCROWFS" "$T/escrowfs" # where everybody may run it
+	# Everybody may open /dev/fuse on most machines; here, in a mount namespace of its own, whatever this one has.
+	mknod -m 0666 "$T/fuse" c 10 229
+	cat >"$T/script" <<-END
+		PATH=$PATH
+		faketime '40 days' date +%Y-%m-%d
+		faketime '40 days' $T/escrowfs mount $S $X -o sealed
+		list() { $(cat_all); }
+		(list $X) >&5
+		fusermount3 -u $X
+	END
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:verify_asan_link_order=0 run -0 --separate-stderr unshare --mount --propagation private bash -euc "
+		mount --bind '$T/fuse' /dev/fuse
+		setpriv --reuid=bin --regid=bin --groups=bin,4321 --inh-caps=-all bash -euo pipefail '$T/script'" 5>"$T/user"
+	assert_equal "$output" "$(date -d '40 days' +%Y-%m-%d)"
+	assert_equal "$(grep -v 'build for tests' <<<"$stderr")" ''
+	diff "$T/root" "$T/user"
+}
+
+@test "before any mount has served a store, it shows all as its directory's owner's, whoever mounts it" {
+	unmount
+	escrowfs init "$T/new" >/dev/null
+	chown -R bin:4321 "$T/new"
+	escrowfs mount "$T/new" "$X" -o sealed
+	assert_equal "$(stat -c %U:%g "$X/devices" "$X/audit" | uniq)" bin:4321
+}
+
+# ---- the cost ----
+
+@test "the log of the serving mount says when a sealed one has let the store's grow, once, and again at its double" {
+	unmount
+	escrowfs mount -f "$S" "$M" 2>"$T/log" 3>&- &
+	eventually 100 grep -q serving "$T/log"
+	seal
+	assert_equal "$(grep '^escrowfs_store_log_bytes ' "$M/metrics")" "escrowfs_store_log_bytes $(stat -c %s "$S/escrow.db-wal")"
+	run ! grep 'log has grown' "$T/log"
+	# What lies behind the log's end is nothing to SQLite.
+	truncate -s 300M "$S/escrow.db-wal"
+	eventually 50 grep -q "$S: the store's log has grown to 300 MiB.*unmount" "$T/log"
+	truncate -s 500M "$S/escrow.db-wal"
+	sleep 1.5 # longer than it takes to look
+	truncate -s 600M "$S/escrow.db-wal"
+	eventually 50 grep -q 'has grown to 600 MiB' "$T/log"
+	assert_equal "$(grep -c 'log has grown' "$T/log")" 2
 }
