@@ -113,6 +113,88 @@ example() {
 	grep -qx Type=notify "$EXAMPLES/escrowfs@.service"
 }
 
+# For the examples that call escrowfs.
+in_path() {
+	mkdir "$T/bin"
+	ln -s "$ESCROWFS" "$T/bin/escrowfs"
+	PATH=$T/bin:$PATH
+	export SEALED=$T/sealed
+}
+
+nothing_is_left() { ! grep -q " $SEALED " /proc/mounts && [ ! -e "$SEALED" ]; }
+
+@test "backup.sh: runs a program in a sealed mount, keeps its exit status, and unmounts whatever happens" {
+	in_path
+	run -0 example backup.sh "$S" sh -c 'pwd; ls; head -n 1 devices/*-0007-*/token'
+	assert_equal "$output" "$SEALED"$'\n'"audit"$'\n'"devices"$'\n'"removed"$'\n'"search"$'\n'"-----BEGIN CMS-----"
+	nothing_is_left
+	run -7 example backup.sh "$S" sh -c 'exit 7'
+	nothing_is_left
+	run -127 example backup.sh "$S" no-such-program
+	nothing_is_left
+	# shellcheck disable=SC2016 # its own parent
+	run -143 example backup.sh "$S" sh -c 'kill -TERM $PPID'
+	nothing_is_left
+}
+
+@test "backup.sh: 125 when it is called wrongly, there is no store, or another runs; what a killed one left is taken over" {
+	in_path
+	run -125 example backup.sh "$S"
+	run -125 example backup.sh "$T/nowhere" true
+	assert_has "$output" 'there is no store'
+	nothing_is_left
+	run -125 example backup.sh "$S" "$EXAMPLES/backup.sh" "$S" true
+	assert_has "$output" 'in use by another backup'
+	SEALED=$T/nowhere/at/all run -125 example backup.sh "$S" true
+	mkdir "$SEALED"
+	escrowfs mount -o sealed "$S" "$SEALED"
+	run -0 example backup.sh "$S" ls
+	assert_has "$output" devices
+	nothing_is_left
+}
+
+@test "backup.sh: what its comment says of restic, borg and rsync; the second time nothing is read again" {
+	in_path
+	export RESTIC_PASSWORD=password RESTIC_CACHE_DIR=$T/cache BORG_BASE_DIR=$T/home
+	export BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
+	local files
+	files=$(find "$M/devices" -type f | wc -l)
+	restic init --repo "$T/restic"
+	borg init -e none "$T/borg"
+	restic() { example backup.sh "$S" restic -r "$T/restic" backup .; }
+	borg() { example backup.sh "$S" borg create --list --filter AM "$T/borg::{now:%f}" . "$SEALED.now"; }
+	rsync() { example backup.sh "$S" rsync -aA --delete --stats ./ "$T/copy/"; }
+	run -0 restic
+	run -0 restic
+	assert_has "$(tr -s ' ' <<<"$output")" "Files: 0 new, 0 changed, $((files + 1)) unmodified"
+	run -0 borg
+	run -0 borg
+	assert_equal "$output" "A $SEALED.now"
+	run -0 rsync
+	run -0 rsync
+	assert_has "$output" 'Number of regular files transferred: 0'
+	nothing_is_left
+}
+
+@test "backup-tar.sh: archive after archive, each with what is new; together they are the mount" {
+	in_path
+	run -0 example backup-tar.sh "$S" "$T/snar" "$T/escrow.1.tar"
+	[ "$(sed -zn '1s/.*[^0-9]//p' "$T/snar" | tr -d '\0')" -lt "$(date +%s)" ]
+	echo "$TOKEN_1" >"$M/devices/$MACOS_12/token"
+	run -0 example backup-tar.sh "$S" "$T/snar" "$T/escrow.2.tar"
+	assert_has "$(tar -tf "$T/escrow.2.tar")" "./devices/$MACOS_12/token"
+	# One that fails changes nothing for the next.
+	cp "$T/snar" "$T/before"
+	run -2 example backup-tar.sh "$S" "$T/snar" /dev/full
+	cmp "$T/snar" "$T/before"
+	run -125 example backup-tar.sh "$T/nowhere" "$T/snar" "$T/escrow.3.tar"
+	cmp "$T/snar" "$T/before"
+	mkdir "$T/out" "$SEALED"
+	(cd "$T/out" && for a in "$T"/escrow.*.tar; do tar -x --listed-incremental=/dev/null --acls -f "$a"; done)
+	escrowfs mount -o sealed "$S" "$SEALED"
+	diff -r --no-dereference "$SEALED" "$T/out"
+}
+
 @test "make run: a walk through an escrow, and make stop takes it away" {
 	mkdir "$T/bin"
 	ln -s "$ESCROWFS" "$T/bin/escrowfs"
