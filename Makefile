@@ -19,7 +19,7 @@ CFLAGS  ?= -O2 -g
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Isrc $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 override CFLAGS   += -std=c17 $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer,$(HARDEN))
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-LDLIBS  := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread
+LDLIBS  := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lcsv -lpthread
 
 SOURCES := $(sort $(wildcard src/*/*.c))
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o)
@@ -53,7 +53,7 @@ $(BUILD)/store/schema_text.o: src/store/schema.sql
 unit: $(UNIT)
 
 # What building and mounting take, as Debian calls it.
-PACKAGES := gcc libc6-dev pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev libplist-dev libjansson-dev libsystemd-dev
+PACKAGES := gcc libc6-dev pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev libplist-dev libjansson-dev libsystemd-dev libcsv-dev
 
 deps:
 	@missing=$$(for p in $(PACKAGES); do \
