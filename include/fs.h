@@ -36,6 +36,13 @@ enum error fs_serve(struct escrow *, const struct fs_options *, void (*ready)(vo
 
 /* ---- without a mount ---- */
 
+/*
+ * The file of this name in a device's directory, "" for the directory itself: which of the device's
+ * nodes it is (store.h, STORE_NODES), and what its owner and mode are when nobody set any. False:
+ * there is none.
+ */
+bool fs_device_file(const char *name, int *node, struct access_node *start);
+
 /* One thing of the tree. */
 struct fs_copied {
 	const char *name; /* in the directory that was entered last */

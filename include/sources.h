@@ -1,8 +1,8 @@
 #ifndef ESCROWFS_SOURCES_H
 #define ESCROWFS_SOURCES_H
 
+#include "arrival.h"
 #include "error.h"
-#include "escrow.h"
 
 #include <signal.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 #ifndef ESCROW_INSIDE_H
 #define ESCROW_INSIDE_H
 
-#include "escrow.h"
+#include "arrival.h"
 #include "mdm.h"
 #include "refusals.h"
 #include "rules.h"

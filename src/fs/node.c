@@ -122,6 +122,21 @@ struct access_node node_access(const struct node *node)
 	};
 }
 
+bool fs_device_file(const char *name, int *node, struct access_node *start)
+{
+	for (enum device_file file = FILE_DIRECTORY; file < FILES_PER_DEVICE; file++) {
+		const struct entry *entry = tree_device(file);
+		if (strcmp(file == FILE_DIRECTORY ? "" : entry->name, name) != 0)
+			continue;
+		*node = (int)file;
+		*start = (struct access_node){.policy = entry->policy,
+					      .mode = (uint32_t)entry->mode,
+					      .directory = S_ISDIR(entry->type)};
+		return true;
+	}
+	return false;
+}
+
 void node_target(const struct node *link, char target[static NODE_PATH])
 {
 	snprintf(target, NODE_PATH, "%s../../%s/%s", link->by == BY_STATUS ? "../" : "",

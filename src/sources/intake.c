@@ -72,6 +72,14 @@ static void say_refused(struct intake *intake, const char *file, const char *ite
 									 .why = why});
 }
 
+static void refuse(struct intake *intake, const char *file, const char *item, int64_t number,
+		   const char *udid, enum error code)
+{
+	intake->counts.refused++;
+	(void)escrow_refuse(intake->escrow, intake->actor, udid && *udid ? udid : NULL, code);
+	say_refused(intake, file, item, number, udid);
+}
+
 void intake_file(struct intake *intake)
 {
 	intake->counts.files++;
@@ -89,15 +97,18 @@ enum error intake_refuse(struct intake *intake, const char *file, const char *it
 	if (intake_is_fatal(code))
 		return code;
 	intake->counts.units++;
-	intake->counts.refused++;
-	(void)escrow_refuse(intake->escrow, intake->actor, udid && *udid ? udid : NULL, code);
-	say_refused(intake, file, item, number, udid);
+	refuse(intake, file, item, number, udid, code);
 	return OK;
 }
 
 static enum error count(struct intake *intake, const char *udid, struct arrived *arrived)
 {
 	struct intake_counts *counts = &intake->counts;
+	for (int i = 0; i < arrived->refusal_count; i++) {
+		const struct arrived_refusal *refusal = &arrived->refusals[i];
+		refuse(intake, refusal->path, NULL, 0, udid,
+		       fail(refusal->code, "%s", refusal->why));
+	}
 	if (intake->seen)
 		TRY(seen_before(intake->seen, udid, arrived));
 	counts->units++;

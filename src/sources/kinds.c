@@ -4,6 +4,7 @@
 static const struct source_kind *const kinds[] = {
 	&source_tree,
 	&source_nanomdm,
+	&source_csv,
 	&source_stream,
 };
 #define KINDS (sizeof kinds / sizeof *kinds)

@@ -1,7 +1,7 @@
 #ifndef SOURCES_SEEN_H
 #define SOURCES_SEEN_H
 
-#include "escrow.h"
+#include "arrival.h"
 
 /*
  * What a rehearsal has seen: since nothing is written, the second message of a new device finds it

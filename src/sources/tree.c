@@ -1,12 +1,18 @@
-/* Sealed trees, device by device: a directory with a device's name and files is one. */
+/*
+ * Sealed trees, device by device: a directory with a device's name and files is one, wherever a
+ * backup program put it. A whole tree's /audit and /search are another store's, and read over.
+ */
 #include "sources/tree.h"
 
 #include "sources/kinds.h"
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define UNIT_SIZE 4096 /* about what a device takes, before anybody has read it */
 
 static bool has(const char *path, const char *name, mode_t type)
 {
@@ -14,35 +20,17 @@ static bool has(const char *path, const char *name, mode_t type)
 	struct stat st;
 	if ((size_t)snprintf(file, sizeof file, "%s/%s", path, name) >= sizeof file)
 		return false;
-	return lstat(file, &st) == 0 && (st.st_mode & S_IFMT) == type;
+	return lstat(file, &st) == 0 && (!type || (st.st_mode & S_IFMT) == type);
 }
 
-/* The last two names of a path, slashes at its end aside. */
-static const char *last_names(const char *path, size_t *len, const char **parent,
-			      size_t *parent_len)
-{
-	size_t end = strlen(path), start;
-	while (end > 1 && path[end - 1] == '/')
-		end--;
-	for (start = end; start && path[start - 1] != '/';)
-		start--;
-	*len = end - start;
-	size_t parent_end = start, parent_start;
-	while (parent_end && path[parent_end - 1] == '/')
-		parent_end--;
-	for (parent_start = parent_end; parent_start && path[parent_start - 1] != '/';)
-		parent_start--;
-	*parent = path + parent_start;
-	*parent_len = parent_end - parent_start;
-	return path + start;
-}
+/* ---- the whole ---- */
 
-/* The root of a tree; search/ leads to devices once more, and the trail is the other store's. */
+/* The root of a tree has two at least of what it may be of. */
 static bool is_root(const char *path)
 {
-	return has(path, "devices", S_IFDIR) &&
-	       (has(path, "audit", S_IFREG) || has(path, "removed", S_IFDIR) ||
-		has(path, "search", S_IFDIR));
+	return has(path, "devices", S_IFDIR) + has(path, "removed", S_IFDIR) +
+		       has(path, "search", S_IFDIR) + has(path, "audit", S_IFREG) >=
+	       2;
 }
 
 static enum error read_root(struct intake *intake, const char *path)
@@ -50,24 +38,93 @@ static enum error read_root(struct intake *intake, const char *path)
 	static const char *const parts[] = {"devices", "removed"};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		char part[PATH_MAX];
-		if (!has(path, parts[i], S_IFDIR))
+		if (!has(path, parts[i], 0))
 			continue;
 		if ((size_t)snprintf(part, sizeof part, "%s/%s", path, parts[i]) >= sizeof part)
 			return intake_refuse(intake, path, NULL, 0, NULL,
 					     fail(ERR_INVALID, "its path is too long"));
-		TRY(walk_directory(intake, part));
+		if (has(path, parts[i], S_IFDIR)) {
+			TRY(walk_directory(intake, part));
+		} else {
+			fail(ERR_INVALID, "it is no directory, and should be one");
+			intake_unread(intake, part);
+		}
 	}
 	return OK;
 }
 
+/* ---- a device ---- */
+
+struct place {
+	char *path;
+	char udid[UDID_MAX + 1];
+	bool among, removed; /* it lies in a `devices` or `removed`; in the latter */
+};
+
+static void place_free(void *work)
+{
+	struct place *place = work;
+	if (place)
+		free(place->path);
+	free(place);
+}
+
+/* The last name of a path is a UDID, or of a path without one, as "." */
+static bool find_place(const char *path, struct place *out)
+{
+	char whole[PATH_MAX];
+	if (!realpath(path, whole))
+		return false;
+	char *name = strrchr(whole, '/');
+	if (!udid_valid(name + 1, strlen(name + 1)))
+		return false;
+	snprintf(out->udid, sizeof out->udid, "%s", name + 1);
+	*name = '\0';
+	const char *above = strrchr(whole, '/');
+	out->removed = above && strcmp(above + 1, "removed") == 0;
+	out->among = out->removed || (above && strcmp(above + 1, "devices") == 0);
+	return true;
+}
+
+/* A `token` alone may lie in any directory. */
 static bool is_device(const char *path)
 {
-	size_t len, parent_len;
-	const char *parent, *name = last_names(path, &len, &parent, &parent_len);
-	return udid_valid(name, len) && has(path, "security.json", S_IFREG) &&
-	       (has(path, "token", S_IFREG) || has(path, "bootstrap_status", S_IFREG) ||
-		has(path, "history", S_IFDIR));
+	struct place place;
+	bool others = has(path, tree_part_name(TREE_SECURITY), 0) ||
+		      has(path, tree_part_name(TREE_STATUS), 0) ||
+		      has(path, tree_part_name(TREE_HISTORY), 0);
+	return find_place(path, &place) && (others || place.among);
 }
+
+static enum error prepare(struct escrow *escrow, const struct actor *actor, const struct unit *unit,
+			  bool again, struct arrival **out)
+{
+	const struct place *place = unit->work;
+	SCOPED(kept_free) struct kept_device kept = {0};
+	TRY(tree_read_device(place->path, place->udid, place->removed, &kept));
+	return escrow_kept_prepare(escrow, actor, &kept, again, out);
+}
+
+static const struct unit_kind device = {.prepare = prepare, .release = place_free};
+
+static enum error hand_over(struct intake *intake, const char *path)
+{
+	struct place *place = calloc(1, sizeof *place);
+	if (place)
+		place->path = strdup(path);
+	if (!place || !place->path || !find_place(path, place)) {
+		place_free(place);
+		return fail(ERR_MEMORY, "out of memory");
+	}
+	intake_file(intake);
+	return intake_add(intake, &(struct unit){.kind = &device,
+						 .work = place,
+						 .size = UNIT_SIZE,
+						 .file = place->path,
+						 .udid = place->udid});
+}
+
+/* ---- the kind ---- */
 
 static bool tells(const char *path)
 {
@@ -76,14 +133,7 @@ static bool tells(const char *path)
 
 static enum error read_either(struct intake *intake, const char *path)
 {
-	if (is_root(path))
-		return read_root(intake, path);
-	size_t len, parent_len;
-	const char *parent;
-	(void)last_names(path, &len, &parent, &parent_len);
-	return tree_read_device(intake, path,
-				parent_len == strlen("removed") &&
-					memcmp(parent, "removed", parent_len) == 0);
+	return is_root(path) ? read_root(intake, path) : hand_over(intake, path);
 }
 
 const struct source_kind source_tree = {
@@ -91,10 +141,3 @@ const struct source_kind source_tree = {
 	.tells_directory = tells,
 	.read_directory = read_either,
 };
-
-enum error tree_read_device(struct intake *intake, const char *path, bool removed)
-{
-	(void)removed;
-	return intake_refuse(intake, path, NULL, 0, NULL,
-			     fail(ERR_INVALID, "a device of a sealed tree: not taken in yet"));
-}

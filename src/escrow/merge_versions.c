@@ -1,0 +1,253 @@
+/* What an arrival's transaction does with tokens: arrival.h has the rules. */
+#include "kept.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the store has ---- */
+
+bool merge_know(void *context, const struct version *version, const char *udid, bool removed)
+{
+	struct merge *merge = context;
+	(void)udid;
+	if (merge->count == merge->cap) {
+		int cap = merge->cap ? 2 * merge->cap : 8;
+		struct known *more = realloc(merge->known, (size_t)cap * sizeof *more);
+		merge->failed = !more;
+		if (!more)
+			return false;
+		merge->known = more;
+		merge->cap = cap;
+	}
+	merge->known[merge->count++] = (struct known){*version, removed};
+	return true;
+}
+
+static bool is_same(const struct kept_version *kept, const struct version *known)
+{
+	const struct version *told = &kept->version;
+	bool same_time = told->escrowed_at && !kept_later(told->escrowed_at, known->escrowed_at) &&
+			 !kept_later(known->escrowed_at, told->escrowed_at);
+	bool same_number = told->number && told->number == known->number;
+	if (kept->state == KEPT_OPENED && known->verified)
+		return seal_equal(kept->sealed.mac, known->mac, STORE_DIGEST) &&
+		       (!told->number || same_number || same_time);
+	return memcmp(kept->came_as, known->digest, STORE_DIGEST) == 0 ||
+	       (same_number && same_time);
+}
+
+static struct known *find_same(struct merge *merge, const struct kept_version *kept)
+{
+	for (int i = 0; i < merge->count; i++)
+		if (is_same(kept, &merge->known[i].version))
+			return &merge->known[i];
+	return NULL;
+}
+
+/* The newest moment that the store knows of the device's tokens, and its current version. */
+static int64_t newest_known(const struct merge *merge, struct known **current)
+{
+	int64_t at = 0;
+	*current = NULL;
+	for (int i = 0; i < merge->count; i++) {
+		struct known *known = &merge->known[i];
+		at = kept_newest(
+			at, kept_newest(kept_last_seen(&known->version), known->version.ended_at));
+		if (!known->version.ended_at && !known->removed)
+			*current = known;
+	}
+	return at;
+}
+
+static bool number_is_free(const struct merge *merge, int number)
+{
+	for (int i = 0; i < merge->count; i++)
+		if (merge->known[i].version.number == number)
+			return false;
+	return number > 0;
+}
+
+/* ---- the trail ---- */
+
+static enum error record_version(struct merge *merge, const struct kept_version *kept,
+				 const struct version *version, const char *what)
+{
+	char blob[2 * STORE_DIGEST + 1], reason[512], at[TEXT_TIME];
+	hex_write(version->digest, sizeof version->digest, blob);
+	time_text(version->escrowed_at, at);
+	snprintf(reason, sizeof reason, "%.300s: %s, escrowed %s%s%s", kept->token->path,
+		 version->ended_at ? "an old version" : "the token", at,
+		 version->verified ? "" : ", kept unopened until a key opens it", what);
+	return merge_record(merge, version->number, blob, reason);
+}
+
+/* ---- a version that the store doesn't have ---- */
+
+static enum error end(struct merge *merge, struct known *known, int64_t at, enum version_end why)
+{
+	struct version *version = &known->version;
+	version->ended_at = time_later(kept_last_seen(version), at);
+	version->end = why;
+	merge->dossier.current = -1;
+	merge->touched = true;
+	return store_version_save(merge->tx, version);
+}
+
+/*
+ * Where it belongs. One that ended stays so; another is the current one if nothing here is newer,
+ * and else was replaced by that, wherever it came from.
+ */
+static enum error place(struct merge *merge, const struct kept_version *kept,
+			struct version *version)
+{
+	struct known *current;
+	int64_t here = newest_known(merge, &current);
+	bool dated = version->escrowed_at != 0;
+	if (!dated)
+		version->escrowed_at = kept_newest(merge->now, here);
+	if (version->ended_at)
+		return OK;
+	/* It may have come in the moment in which the one before ended. */
+	int64_t seen = kept_last_seen(version);
+	bool newer = kept_later(seen, here) || (!current && !kept_later(here, seen));
+	if (merge->to_past || !kept->token->current || (dated ? !newer : merge->count != 0)) {
+		int64_t at = merge->to_past ? kept_newest(here, merge->past.removed_at) : here;
+		version->ended_at = time_later(seen, at);
+		version->end = merge->to_past ? END_REMOVED : END_REPLACED;
+		return OK;
+	}
+	return current ? end(merge, current, version->escrowed_at, END_REPLACED) : OK;
+}
+
+/* As the device's times and word have it; only of one that wasn't here. */
+static enum version_renewal renewal_of(const struct merge *merge, const struct version *version)
+{
+	const struct device *about = &merge->arrival->about;
+	if (!merge->arrived->device_new || version->ended_at)
+		return RENEWAL_NONE;
+	if (about->status == STATUS_STALE)
+		return RENEWAL_SET_UP;
+	return kept_later(about->reenrolled_at,
+			  kept_newest(kept_last_seen(version), about->proven_at))
+		       ? RENEWAL_AUTHENTICATED
+		       : RENEWAL_NONE;
+}
+
+static void describe(const struct kept_version *kept, struct version *version)
+{
+	const struct sealed *sealed = &kept->sealed;
+	version->verified = kept->state == KEPT_OPENED;
+	version->token_size = sealed->size;
+	version->generation = sealed->generation;
+	memcpy(version->mac, sealed->mac, sizeof version->mac);
+	memcpy(version->digest, sealed->digest, sizeof version->digest);
+}
+
+static enum error meanwhile(const struct merge *merge)
+{
+	return fail(ERR_CHANGED, "device %s: its versions changed meanwhile",
+		    merge->arrival->kept.udid);
+}
+
+static enum error add(struct merge *merge, const struct kept_version *kept)
+{
+	struct version version = kept->version;
+	const struct bytes *blob = &kept->sealed.blob;
+	if (!blob->len)
+		return meanwhile(merge);
+	TRY(place(merge, kept, &version));
+	if (merge->to_past && !merge->past.id)
+		TRY(merge_make_past(merge));
+	const struct device *owner = merge->to_past ? &merge->past : &merge->dossier.device;
+	version.id = 0;
+	version.device = owner->id;
+	if (!number_is_free(merge, version.number))
+		version.number = 0;
+	version.sealed_at = time_later(version.ended_at ? 0 : owner->token_at, merge->now);
+	version.renewal = renewal_of(merge, &version);
+	describe(kept, &version);
+	TRY(store_version_add(merge->tx, &version, blob->data, blob->len));
+	TRY(record_version(merge, kept, &version, ""));
+	merge->touched = true;
+	merge->arrived->tokens_new++;
+	merge->arrived->unverified += !version.verified;
+	return merge_know(merge, &version, NULL, merge->to_past)
+		       ? OK
+		       : fail(ERR_MEMORY, "out of memory");
+}
+
+/* ---- one that it has ---- */
+
+/* Nobody had opened it: what arrives shows what is in it. */
+static enum error verify(struct merge *merge, const struct kept_version *kept, struct known *known)
+{
+	struct version *version = &known->version;
+	const struct bytes *blob = &kept->sealed.blob;
+	if (!blob->len)
+		return meanwhile(merge);
+	version->sealed_at = time_later(version->sealed_at, merge->now);
+	describe(kept, version);
+	TRY(store_version_reseal(merge->tx, version, blob->data, blob->len));
+	merge->touched = true;
+	return record_version(merge, kept, version, ", opened at last");
+}
+
+/* What is told of it may be newer. */
+static enum error update(struct merge *merge, const struct kept_version *kept, struct known *known)
+{
+	const struct version *told = &kept->version;
+	struct version *mine = &known->version;
+	if (known->removed || mine->ended_at)
+		return OK;
+	if (told->ended_at && kept_later(told->ended_at, kept_last_seen(mine))) {
+		char reason[480];
+		TRY(end(merge, known, told->ended_at, told->end));
+		snprintf(reason, sizeof reason, "%.300s: it had ended there: %s", kept->token->path,
+			 version_end_word(told->end));
+		return merge_record(merge, mine->number, NULL, reason);
+	}
+	if (!kept_later(told->confirmed_at, kept_last_seen(mine)))
+		return OK;
+	mine->confirmed_at = told->confirmed_at;
+	merge->touched = true;
+	return store_version_save(merge->tx, mine);
+}
+
+static enum error take(struct merge *merge, const struct kept_version *kept)
+{
+	if (kept->state == KEPT_NOTHING)
+		return OK;
+	struct known *known = find_same(merge, kept);
+	if (!known)
+		return add(merge, kept);
+	merge->arrived->tokens_same++;
+	if (!known->version.verified && kept->state == KEPT_OPENED)
+		TRY(verify(merge, kept, known));
+	return update(merge, kept, known);
+}
+
+/* ---- all of them ---- */
+
+/* Numbers that the device's versions had, also those that didn't arrive, aren't given to others. */
+static enum error reserve_numbers(struct merge *merge)
+{
+	const struct kept_arrival *arrival = merge->arrival;
+	int highest = 0;
+	for (int i = 0; i < arrival->told_count; i++)
+		if (arrival->told[i].number > highest)
+			highest = arrival->told[i].number;
+	int64_t device = merge->there ? merge->dossier.device.id : merge->past.id;
+	return highest && device ? store_version_reserve(merge->tx, device, highest) : OK;
+}
+
+/* Old ones first: what ended before the current one came doesn't end it. */
+enum error merge_versions(struct merge *merge)
+{
+	const struct kept_arrival *arrival = merge->arrival;
+	for (int current = 0; current < 2; current++)
+		for (int i = 0; i < arrival->kept.count; i++)
+			if (arrival->kept.tokens[i].current == current)
+				TRY(take(merge, &arrival->versions[i]));
+	return reserve_numbers(merge);
+}

@@ -1,0 +1,280 @@
+/* A device's directory of a sealed tree. */
+#include "sources/tree.h"
+
+#include "fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define SECURITY_MAX (1024 * 1024)
+#define PEM_MAX (256 * 1024) /* of 48 KiB of token, sealed to many */
+#define STATUS_MAX 32
+#define DEVICE_MAX (16 * 1024 * 1024) /* all of one device's files: thousands of versions */
+
+struct reading {
+	struct kept_device *kept;
+	size_t left;	   /* of DEVICE_MAX */
+	uint32_t uid, gid; /* of the directory above: who owns what nobody gave to others */
+};
+
+/* ---- files ---- */
+
+static void close_scoped(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static enum error open_part(const char *path, bool directory, int *fd)
+{
+	struct stat st;
+	*fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (*fd < 0 && errno == ELOOP)
+		return fail(ERR_INVALID, "a symbolic link; it isn't followed");
+	if (*fd < 0 || fstat(*fd, &st) < 0)
+		return fail(ERR_INVALID, "%s", strerror(errno));
+	if (directory && !S_ISDIR(st.st_mode))
+		return fail(ERR_INVALID, "it is no directory, and should be one");
+	if (!directory && !S_ISREG(st.st_mode))
+		return fail(ERR_INVALID, "it is no regular file, and should be one");
+	return OK;
+}
+
+static enum error read_all(struct reading *reading, int fd, size_t limit, struct bytes *out)
+{
+	char piece[16 * 1024];
+	ssize_t n;
+	while ((n = read(fd, piece, sizeof piece)) > 0) {
+		TRY(bytes_add(out, piece, (size_t)n));
+		if (out->len > limit)
+			return fail(ERR_TOO_BIG, "it is larger than any such file, %zu bytes",
+				    limit);
+	}
+	if (n < 0)
+		return fail(ERR_INVALID, "it can't be read: %s", strerror(errno));
+	if (out->len > reading->left)
+		return fail(ERR_TOO_BIG, "the device's files have more than %d bytes", DEVICE_MAX);
+	reading->left -= out->len;
+	return OK;
+}
+
+/* ---- owner, mode, ACLs ---- */
+
+static enum error read_acl(int fd, const char *name, struct bytes *acl)
+{
+	uint8_t value[STORE_ACL_MAX];
+	ssize_t n = fgetxattr(fd, name, value, sizeof value);
+	return n > 0 ? bytes_add(acl, value, (size_t)n) : OK;
+}
+
+static enum error note_access(struct reading *reading, const char *name, int fd)
+{
+	struct stat st;
+	int node;
+	struct access_node start;
+	if (reading->kept->removed || fstat(fd, &st) < 0 || !fs_device_file(name, &node, &start))
+		return OK;
+	struct kept_access *access = &reading->kept->access[node];
+	*access = (struct kept_access){
+		.there = true,
+		.owned = geteuid() == 0 && (st.st_uid != reading->uid || st.st_gid != reading->gid),
+		.start = start,
+		.uid = st.st_uid,
+		.gid = st.st_gid,
+		.mode = st.st_mode & 0777,
+	};
+	TRY(read_acl(fd, "system.posix_acl_access", &access->acl));
+	return start.directory ? read_acl(fd, "system.posix_acl_default", &access->default_acl)
+			       : OK;
+}
+
+/* ---- what a device's directory has ---- */
+
+static enum error read_file(struct reading *reading, const char *path, enum tree_part part,
+			    size_t limit, struct bytes *out)
+{
+	SCOPED(close_scoped) int fd = -1;
+	TRY(open_part(path, false, &fd));
+	TRY(note_access(reading, tree_part_name(part), fd));
+	return read_all(reading, fd, limit, out);
+}
+
+static enum error read_security(struct reading *reading, const char *path)
+{
+	struct bytes *security = &reading->kept->security;
+	enum error result = read_file(reading, path, TREE_SECURITY, SECURITY_MAX, security);
+	if (!result && !security->len)
+		result = fail(ERR_INVALID,
+			      "it is empty; the tokens come in without it: times and facts are "
+			      "lost");
+	if (result)
+		bytes_free(security);
+	return result;
+}
+
+static enum error read_status(struct reading *reading, const char *path)
+{
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(read_file(reading, path, TREE_STATUS, STATUS_MAX, &text));
+	for (int i = 0; i < STATUS_COUNT; i++) {
+		const char *word = status_word((enum status)i);
+		if (text.len == strlen(word) + 1 && memcmp(text.data, word, text.len - 1) == 0 &&
+		    text.data[text.len - 1] == '\n')
+			return OK;
+	}
+	return fail(ERR_INVALID, "it holds none of the six words");
+}
+
+static enum error add_token(struct reading *reading, const char *path, int number,
+			    struct bytes *pem)
+{
+	char *copy = strdup(path);
+	struct kept_token *token = copy ? kept_token(reading->kept) : NULL;
+	if (!token) {
+		free(copy);
+		return fail(ERR_MEMORY, "out of memory");
+	}
+	*token = (struct kept_token){
+		.path = copy, .current = number == 0, .number = number, .pem = *pem};
+	*pem = (struct bytes){0};
+	return OK;
+}
+
+static enum error read_token(struct reading *reading, const char *path)
+{
+	SCOPED(bytes_free) struct bytes pem = {0};
+	TRY(read_file(reading, path, TREE_TOKEN, PEM_MAX, &pem));
+	return add_token(reading, path, 0, &pem);
+}
+
+/* "12.pem" */
+static int number_of(const char *name)
+{
+	char should[32], *end;
+	long number = strtol(name, &end, 10);
+	if (number < 1 || number >= INT_MAX)
+		return 0;
+	snprintf(should, sizeof should, "%ld.pem", number);
+	return strcmp(name, should) == 0 ? (int)number : 0;
+}
+
+static enum error read_old(struct reading *reading, const char *path, const char *name)
+{
+	SCOPED(bytes_free) struct bytes pem = {0};
+	SCOPED(close_scoped) int fd = -1;
+	int number = number_of(name);
+	if (!number)
+		return fail(ERR_INVALID, "a backup has no file of this name here");
+	TRY(open_part(path, false, &fd));
+	TRY(read_all(reading, fd, PEM_MAX, &pem));
+	return add_token(reading, path, number, &pem);
+}
+
+/* ---- directories ---- */
+
+typedef enum error each_entry(struct reading *, const char *path, const char *name);
+
+static int is_shown(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* An entry's trouble is kept, and the next one read. */
+static enum error take_entry(struct reading *reading, const char *path, const char *name,
+			     each_entry *each)
+{
+	char entry[PATH_MAX];
+	enum error result;
+	if ((size_t)snprintf(entry, sizeof entry, "%s/%s", path, name) >= sizeof entry)
+		result = fail(ERR_INVALID, "its path is too long");
+	else
+		result = each(reading, entry, name);
+	return !result || result == ERR_MEMORY ? result : kept_refuse(reading->kept, entry, result);
+}
+
+/* In the order of names, so that the trail and the numbers are alike each time. */
+static enum error walk(struct reading *reading, const char *path, int fd, each_entry *each)
+{
+	struct dirent **entries;
+	int count = scandirat(fd, ".", &entries, is_shown, versionsort);
+	if (count < 0)
+		return fail(ERR_INVALID, "it can't be read: %s", strerror(errno));
+	enum error result = OK;
+	for (int i = 0; i < count; i++) {
+		if (!result)
+			result = take_entry(reading, path, entries[i]->d_name, each);
+		free(entries[i]);
+	}
+	free(entries);
+	return result;
+}
+
+static enum error read_history(struct reading *reading, const char *path)
+{
+	SCOPED(close_scoped) int fd = -1;
+	TRY(open_part(path, true, &fd));
+	return walk(reading, path, fd, read_old);
+}
+
+static const struct part {
+	const char *name;
+	enum error (*read)(struct reading *, const char *path);
+	bool removed; /* /removed/UDID has it too */
+} parts[TREE_PARTS] = {
+	[TREE_SECURITY] = {"security.json", read_security, true},
+	[TREE_STATUS] = {"bootstrap_status", read_status, false},
+	[TREE_TOKEN] = {"token", read_token, false},
+	[TREE_HISTORY] = {"history", read_history, true},
+};
+
+const char *tree_part_name(enum tree_part part)
+{
+	return parts[part].name;
+}
+
+static enum error read_entry(struct reading *reading, const char *path, const char *name)
+{
+	for (enum tree_part part = 0; part < TREE_PARTS; part++)
+		if (strcmp(parts[part].name, name) == 0 &&
+		    (parts[part].removed || !reading->kept->removed))
+			return parts[part].read(reading, path);
+	return fail(ERR_INVALID, "a backup has no file of this name here");
+}
+
+static enum error read_device(struct reading *reading, const char *path)
+{
+	SCOPED(close_scoped) int fd = -1;
+	struct stat st;
+	TRY(open_part(path, true, &fd));
+	if (fstatat(fd, "..", &st, 0) == 0) {
+		reading->uid = st.st_uid;
+		reading->gid = st.st_gid;
+	}
+	TRY(note_access(reading, "", fd));
+	TRY(walk(reading, path, fd, read_entry));
+	const struct kept_device *kept = reading->kept;
+	if (!kept->security.len && !kept->count && !kept->refusal_count)
+		return fail(ERR_INVALID, "there is nothing of a device in it; restore it from the "
+					 "backup again");
+	return OK;
+}
+
+enum error tree_read_device(const char *path, const char *udid, bool removed,
+			    struct kept_device *out)
+{
+	struct reading reading = {.kept = out, .left = DEVICE_MAX};
+	*out = (struct kept_device){.removed = removed, .path = strdup(path)};
+	snprintf(out->udid, sizeof out->udid, "%s", udid);
+	if (!out->path)
+		return fail(ERR_MEMORY, "out of memory");
+	enum error result = read_device(&reading, path);
+	return !result || result == ERR_MEMORY ? result : kept_refuse(out, path, result);
+}
