@@ -8,7 +8,6 @@
 #define PAGE 256
 
 struct page {
-	struct escrow *escrow;
 	int64_t id[PAGE], now;
 	int count;
 };
@@ -40,7 +39,7 @@ static enum error measure_apply(struct tx *tx, void *context)
 
 static enum error measure_all(struct escrow *escrow)
 {
-	struct page page = {.escrow = escrow, .now = time_now()};
+	struct page page = {.now = time_now()};
 	int64_t after = 0;
 	do {
 		page.count = 0;

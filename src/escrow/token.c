@@ -139,8 +139,7 @@ static enum error add_version(struct tx *tx, struct escrow *escrow, const struct
 	hex_write(version->digest, sizeof version->digest, blob);
 	return trail_add(tx, escrow,
 			 &(struct event){.at = now,
-					 .action = sealed->imported ? ACTION_IMPORT
-								    : ACTION_ESCROW,
+					 .action = sealed->imported ? ACTION_IMPORT : ACTION_ESCROW,
 					 .outcome = "ok",
 					 .udid = dossier->device.udid,
 					 .version = version->number,

@@ -138,16 +138,17 @@ static bool read_value(const struct report *report, enum fact_name name, const c
 static enum error read_item(const struct report *report, enum list list, const char *text)
 {
 	enum fact_name name;
-	char safe[PARSE_NAME];
 	/* A fact that a later program knows. */
 	if (text && !find_fact(text, &name))
 		return OK;
 	const char *value = text ? strchr(text, '=') : NULL;
 	bool with_value = list == NOT_SHOWN || list == OUT_OF_DATE;
 	if (!text || with_value != (value != NULL) ||
-	    (with_value && !read_value(report, name, value + 1)))
+	    (with_value && !read_value(report, name, value + 1))) {
+		char safe[PARSE_NAME];
 		return fail(ERR_INVALID, "Reports: `%s` makes no sense in %s",
 			    parse_name(text ? text : "", safe), list_names[list]);
+	}
 	struct fact *fact = &report->out->of[name];
 	if (list == UNKNOWN)
 		fact_set_unknown(report->out, name, report->at, report->source);

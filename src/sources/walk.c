@@ -173,7 +173,7 @@ static enum error read_entry(struct intake *intake, const char *path,
 
 enum error walk_directory(struct intake *intake, const char *path)
 {
-	SCOPED(names_free) struct names names = {0};
+	struct names names = {0};
 	const struct source_kind *beside;
 	DIR *dir = opendir(path);
 	if (!dir) {
@@ -191,6 +191,7 @@ enum error walk_directory(struct intake *intake, const char *path)
 		else
 			leave_out(intake, names.name[i], "its path is too long");
 	}
+	names_free(&names);
 	return result;
 }
 

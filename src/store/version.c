@@ -149,13 +149,15 @@ enum error store_blob(struct tx *tx, int64_t version, struct bytes *out)
  */
 static enum error counter_of(struct tx *tx, int64_t id, int64_t *counter)
 {
-	struct device device = {0}, there;
+	struct device device, there;
+	*counter = id;
 	enum error found = store_device(tx, id, &device);
-	if (found == ERR_GONE) {
-		TRY(store_removed(tx, id, &device));
-		found = store_device_folded(tx, device.udid, &there);
-	}
-	*counter = found == OK && device.removed_at ? there.id : id;
+	if (found != ERR_GONE)
+		return found;
+	TRY(store_removed(tx, id, &device));
+	found = store_device_folded(tx, device.udid, &there);
+	if (found == OK)
+		*counter = there.id;
 	return found == ERR_NOT_FOUND ? OK : found;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2119 # helpers with defaults
+# shellcheck disable=SC2034,SC2086,SC2119,SC2154 # helpers with defaults
 # import: what another MDM kept moves in, with its times; a second time it changes nothing.
 load helper
 

@@ -62,14 +62,14 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 }
 
 @test "into a new store with the recovery key: every token, its past, facts, numbers, owners, modes and ACLs" {
-	tokens=$(cd "$M/devices" && grep . */token)
+	tokens=$(cd "$M/devices" && grep . ./*/token)
 	said "$X" >"$T/before"
 	burn
 	run -0 --separate-stderr escrowfs import "$S" "$X"
 	assert_equal "$stderr" ''
 	sealed "$T/again"
 	said "$T/again" | diff "$T/before" -
-	assert_equal "$(cd "$M/devices" && grep . */token)" "$tokens"
+	assert_equal "$(cd "$M/devices" && grep . ./*/token)" "$tokens"
 	escrowfs history "$S" "$A" >"$T/history.now"
 	diff "$T/history" "$T/history.now"
 	before=$(state)
