@@ -351,6 +351,7 @@ enum error escrow_verify(struct escrow *, escrow_finding *finding, void *context
 
 struct escrow_status {
 	uint64_t devices[STATUS_COUNT];
+	uint64_t unverified; /* versions that came from a backup, and no key has opened here */
 	struct trail_end trail;
 	struct store_space space;
 	char served_by[256];	     /* "" when nobody serves it */

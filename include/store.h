@@ -277,6 +277,8 @@ struct version {
 
 /* The device's current version. ERR_NOT_FOUND: none is escrowed. */
 enum error store_version_current(struct tx *, int64_t device, struct version *out);
+/* How many versions nobody has opened yet. */
+enum error store_versions_unverified(struct tx *, uint64_t *out);
 /* By number; by row. */
 enum error store_version_numbered(struct tx *, int64_t device, int number, struct version *out);
 enum error store_version(struct tx *, int64_t id, struct version *out);

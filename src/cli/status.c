@@ -74,6 +74,10 @@ static enum error print(struct escrow *escrow, const char *store)
 	printf(" free on its disk)\n");
 	printf("served by   %s\n", *status.served_by ? status.served_by : "nobody");
 	print_devices(status.devices);
+	if (status.unverified)
+		printf("unverified      %8" PRIu64 "  from a backup; each is opened and verified when "
+		       "it is first read, or all of them when they are imported with the key\n",
+		       status.unverified);
 	printf("key         %s%s\n", status.key_uri,
 	       escrow_has_key(escrow) ? "" : ": not found here, so tokens can't be retrieved");
 	TRY(print_recipients(escrow, status.recipients));

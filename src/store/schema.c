@@ -14,7 +14,8 @@ static const struct migration migrations[] = {
 	 "UPDATE head SET devices_at = trail_at;"
 	 "ALTER TABLE device ADD COLUMN sealed_size INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE version ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
-	 "ALTER TABLE recipient ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;"},
+	 "ALTER TABLE recipient ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;"
+	 "CREATE INDEX version_unverified ON version (verified) WHERE verified = 0;"},
 };
 #define MIGRATIONS (SCHEMA_VERSION - 1)
 

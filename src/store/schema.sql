@@ -157,6 +157,7 @@ CREATE TABLE version (
 
 -- A device has one token at a time.
 CREATE UNIQUE INDEX version_current ON version (device) WHERE ended_at = 0;
+CREATE INDEX version_unverified ON version (verified) WHERE verified = 0;
 
 -- The seals, in a table of their own: to end or confirm a version doesn't write its seal again.
 CREATE TABLE sealed (

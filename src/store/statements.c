@@ -136,6 +136,7 @@ const char *const sql_statements[SQL_COUNT] = {
 	/* ---- versions ---- */
 
 	[SQL_VERSION] = SELECT_VERSION "WHERE v.id = ?1",
+	[SQL_VERSIONS_UNVERIFIED] = "SELECT count(*) FROM version WHERE verified = 0",
 	[SQL_VERSION_CURRENT] = SELECT_VERSION "WHERE v.device = ?1 AND v.ended_at = 0",
 	[SQL_VERSION_NUMBERED] = SELECT_VERSION "WHERE v.device = ?1 AND v.number = ?2",
 	[SQL_VERSION_WITH_MAC] = SELECT_VERSION "WHERE v.device = ?1 AND v.mac = ?2 "

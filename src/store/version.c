@@ -55,6 +55,14 @@ enum error store_version_current(struct tx *tx, int64_t device, struct version *
 	return read_one(&rows, out);
 }
 
+enum error store_versions_unverified(struct tx *tx, uint64_t *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_VERSIONS_UNVERIFIED, NO_VALUES);
+	if (sql_next(&rows))
+		*out = (uint64_t)sql_int(&rows, 0);
+	return rows.error;
+}
+
 enum error store_version_numbered(struct tx *tx, int64_t device, int number, struct version *out)
 {
 	SCOPED(sql_end)

@@ -81,3 +81,215 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 	run -0 escrowfs restore "$S" "$A" 1
 	assert_equal "$(cat "$M/devices/$A/token")" "$OLD"
 }
+
+@test "a part of it: some devices, wherever they lie; a device's directory by itself" {
+	burn
+	mkdir -p "$T/part/var/backup/devices" "$T/loose"
+	cp -a "$X/devices/$A" "$T/part/var/backup/devices/"
+	cp -a "$X/devices/$B" "$T/loose/"
+	run -0 --separate-stderr escrowfs import "$S" "$T/part" "$T/loose"
+	assert_equal "$(summary)" '2 2 0 0'
+	assert_equal "$(ls "$M/devices")" "$(printf '%s\n' "$A" "$B")"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	rm -r "$T/part/var/backup/devices/$A/history"
+	run -0 escrowfs import "$S" "$T/part" "$X/devices/0E5C0A00-0006-4000-8000-000000000006"
+	assert_equal "$(summary)" '1 1 1 0'
+	# The number of a version that wasn't in the part isn't given to another one.
+	rm -r "$X/devices/$A/history"
+	burn
+	run -0 escrowfs import "$S" "$X/devices/$A"
+	echo "$OLD" >"$M/devices/$A/token"
+	assert_equal "$(escrowfs history "$S" "$A" | awk 'NR > 1 { print $1 }' | xargs)" '2 3'
+}
+
+@test "without the key: kept unopened, not served, said; the first opening with the key verifies" {
+	burn
+	unmount
+	mv "$S.recovery.pem" "$T/away.pem"
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(row 'tokens new') $(row 'tokens unverified')" '7 7'
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(row 'tokens new') $(row 'tokens the same')" '0 7'
+	run -0 escrowfs status "$S"
+	assert_equal "$(awk '$1 == "unverified" { print $2 }' <<<"$output")" 7
+	run -0 --separate-stderr escrowfs verify "$S"
+	assert_has "$output" '7 seals were not opened: there is no private key here'
+	mount_again
+	run -1 cat "$M/devices/$A/token"
+	grep -q "\"udid\":\"$A\".*kept unopened until a key opens it" "$M/audit"
+	unmount
+	mv "$T/away.pem" "$S.recovery.pem"
+	mount_again
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	run -0 escrowfs status "$S"
+	assert_equal "$(awk '$1 == "unverified" { print $2 }' <<<"$output")" 6
+	# And an import with the key opens the others.
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(row 'tokens new') $(row 'tokens the same') $(row refused)" '0 7 0'
+	run -0 escrowfs status "$S"
+	[[ $output != *unverified* ]]
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+}
+
+@test "what is broken is named and left out, one thing at a time; the rest comes in" {
+	burn
+	local d=$X/devices
+	local six=0E5C0A00-0006-4000-8000-000000000006 seven=0E5C0A00-0007-4000-8000-000000000007
+	local eight=0E5C0A00-0008-4000-8000-000000000008 nine=0E5C0A00-0009-4000-8000-000000000009
+	head -c 300 "$d/$A/history/1.pem" >"$T/piece" && cp "$T/piece" "$d/$A/history/1.pem"
+	: >"$d/$six/token"
+	cp "$d/$A/token" "$d/$seven/token" # another's
+	rm "$d/$eight/token" && ln -s "../$A/token" "$d/$eight/token"
+	rm "$d/$nine/token" && mkdir "$d/$nine/token"
+	echo '{"Escrow"' >"$d/$B/security.json"
+	echo 'perhaps' >"$d/$A/bootstrap_status"
+	echo hello >"$d/$A/README"
+	touch "$d/$A/history/first.pem" "$d/$A/history/0.pem" "$d/$A/history/01.pem"
+	mkdir "$d/0E5C0A00-0099-4000-8000-000000000099"
+	ln -s / "$d/0E5C0A00-0098-4000-8000-000000000098"
+	echo hello >"$d/notes"
+	mkfifo "$d/$A/fifo"
+	run -1 --separate-stderr escrowfs import "$S" "$X"
+	echo "$stderr"
+	for what in "$A/history/1.pem: " "$six/token: it is empty" "$seven/token: the seal is another device's, $A" \
+		"$eight/token: a symbolic link; it isn't followed" "$nine/token: it is no regular file" \
+		"$B: security.json: " "$A/bootstrap_status: it holds none of the six words" \
+		"$A/README: a backup has no file of this name here" "$A/history/first.pem: a backup has no" \
+		"$A/history/0.pem: a backup has no" "$A/history/01.pem: a backup has no" "$A/fifo: a backup has no" \
+		"0E5C0A00-0099-4000-8000-000000000099: there is nothing of a device in it" \
+		"0E5C0A00-0098-4000-8000-000000000098: a symbolic link; it isn't followed" "devices/notes: "; do
+		[[ $stderr == *"$what"* ]] || { echo "missing: $what"; false; }
+	done
+	assert_equal "$(grep -c . <<<"$stderr")" 15
+	assert_equal "$(row refused) $(row 'not read')" '14 1'
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	for id in "$six" "$seven" "$eight" "$nine"; do
+		assert_equal "$(cat "$M/devices/$id/token")" ''
+	done
+	assert_equal "$(find "$M/devices" -mindepth 1 -maxdepth 1 | grep -c 'devices/.*-009[89]-' || :)" 0
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+	# One more time changes nothing, and names the same.
+	before=$(state | tail -n +2)
+	run -1 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row refused)" '0 0 14'
+	assert_equal "$(state | tail -n +2)" "$before"
+}
+
+@test "another store's tree: refused without a key that opens it, taken in with it" {
+	unmount
+	escrowfs init "$T/other" >/dev/null
+	run -1 --separate-stderr escrowfs import "$T/other" "$X"
+	assert_equal "$(row 'tokens new') $(row refused)" '0 7'
+	assert_has "$stderr" "$A/token: it is sealed to none of the recipients of store $T/other; name the private key that opens it with --key URI"
+	rm -rf "$T/other"
+	rm "$T"/other.*
+	escrowfs init "$T/other" >/dev/null
+	run -0 --separate-stderr escrowfs import "$T/other" "$X" --key "file:$S.recovery.pem"
+	assert_equal "$(row 'tokens new') $(row 'tokens unverified') $(row refused)" '7  0'
+	escrowfs mount "$T/other" "$M"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+}
+
+@test "an older tree changes nothing of what happened since" {
+	echo "$TOKEN_2" >"$M/devices/$A/token"
+	echo '{"OSVersion": "15.9"}' >"$M/devices/$A/security.json"
+	seven=0E5C0A00-0007-4000-8000-000000000007
+	truncate -s 0 "$M/devices/$seven/token"
+	rmdir "$M/devices/$seven"
+	chmod 0644 "$M/devices/$A/token"
+	before=$(state)
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(summary)" '0 0 7 0'
+	assert_equal "$(state)" "$before"
+	D=$M/devices/$A
+	assert_equal "$(cat "$D/token")" "$TOKEN_2"
+	assert_equal "$(json_of '["Escrow"]["OSVersion"]')" 15.9
+	[ ! -e "$M/devices/$seven" ]
+}
+
+@test "a newer tree brings what happened since: tokens, facts, what was removed" {
+	six=0E5C0A00-0006-4000-8000-000000000006
+	cp -a "$S" "$T/earlier"
+	echo "$TOKEN_2" >"$M/devices/$A/token"
+	echo '{"OSVersion": "15.9"}' >"$M/devices/$A/security.json"
+	truncate -s 0 "$M/devices/$six/token"
+	sealed "$T/later"
+	unmount
+	rm -rf "$S"
+	mv "$T/earlier" "$S"
+	mount_again
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	run -0 --separate-stderr escrowfs import "$S" "$T/later"
+	assert_equal "$(summary)" '0 1 7 0'
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_2"
+	assert_equal "$(escrowfs history "$S" "$A" | awk 'NR > 1 { print $1 }' | xargs)" '1 2 3'
+	assert_equal "$(cat "$M/devices/$six/token")" ''
+	D=$M/devices/$A
+	assert_equal "$(json_of '["Escrow"]["OSVersion"]')" 15.9
+	before=$(state)
+	run -0 --separate-stderr escrowfs import "$S" "$T/later" "$X"
+	assert_equal "$(row 'tokens new')" 0
+	assert_equal "$(state)" "$before"
+}
+
+@test "no device that is here becomes stale; one that was stale there is so where it is new" {
+	stale=$(cd "$X/devices" && grep -lx stale ./*/bootstrap_status | cut -d/ -f2)
+	[ -n "$stale" ]
+	token=$(cat "$M/devices/$stale/token")
+	sealed "$T/later"
+	# Here the device's token was confirmed, and nothing is known of a new enrolment.
+	burn
+	echo '{}' >"$T/empty"
+	mkdir "$M/devices/$stale"
+	echo "$token" >"$M/devices/$stale/token"
+	assert_equal "$(status_of "$stale")" escrowed
+	escrowfs import "$S" "$T/later"
+	assert_equal "$(status_of "$stale")" escrowed
+	burn
+	escrowfs import "$S" "$T/later"
+	assert_equal "$(status_of "$stale")" stale
+}
+
+@test "--dry-run says what would come in, and writes nothing" {
+	burn
+	unmount
+	cp -a "$S" "$T/untouched"
+	run -0 --separate-stderr escrowfs import --dry-run "$S" "$X"
+	assert_has "$output" 'Dry run: nothing was written'
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row refused)" '11 7 0'
+	diff <(sqlite3 "$T/untouched/escrow.db" .dump) <(sqlite3 "$S/escrow.db" .dump)
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row refused)" '11 7 0'
+}
+
+@test "killed in the middle, it goes on where it was" {
+	for i in $(seq 600); do
+		id=$(printf '0E5C0A01-%04d-4000-8000-000000000000' "$i")
+		set_token "$(printf 'token %d' "$i" | base64)" "$id"
+	done >"$T/many"
+	escrowfs import "$S" "$T/many" >"$T/out"
+	sealed "$T/large"
+	burn
+	escrowfs import "$S" "$T/large" >"$T/out" 2>&1 &
+	eventually 100 [ -e "$M/devices/0E5C0A01-0100-4000-8000-000000000000" ] || :
+	pkill -9 -f "escrowfs.* import $S" || :
+	wait || :
+	run -0 --separate-stderr escrowfs import "$S" "$T/large"
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+	for i in 1 300 600; do
+		assert_equal "$(base64 -d "$M/devices/$(printf '0E5C0A01-%04d-4000-8000-000000000000' "$i")/token")" "token $i"
+	done
+	run -0 --separate-stderr escrowfs import "$S" "$T/large"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row 'tokens the same')" '0 0 607'
+}
+
+@test "no plaintext is left: not in the store, not on the trail, not in the output" {
+	burn
+	run -0 escrowfs import "$S" "$X"
+	unmount
+	run ! grep -rqF -e "$TOKEN_1" -e "$(base64 -d <<<"$TOKEN_1")" "$S" "$X"
+	[[ $output != *"$TOKEN_1"* ]]
+}
