@@ -184,7 +184,16 @@ const struct command cli_import = {
 	.name = "import",
 	.arguments = "[--dry-run] STORE SOURCE...",
 	.summary = "takes in what other MDMs and backups kept",
-	.help = cli_store_help,
+	.help = "  --dry-run               show what would come of it, write nothing\n"
+		"  --key URI               the private key that opens a backup's tokens, when it\n"
+		"                          isn't the store's own\n"
+		"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n"
+		"\n"
+		"SOURCE is a file, a directory, or - for standard input: a sealed tree that a\n"
+		"backup brought back, NanoMDM's file store, CSV (udid,serial,token), property\n"
+		"lists, a webhook's JSON lines. It is told by its content. The same can be taken "
+		"in\n"
+		"again; nothing newer is overwritten.\n",
 	.rehearses = true,
 	.run = run,
 };
