@@ -4,7 +4,8 @@
  *
  * MUST: a retrieval is on the trail, on disk, before its bytes leave.
  *       (test: retrieve_records_first)
- * MUST: a blob opens only as the version and the device that it was sealed for. (test: blob_moved)
+ * MUST: a blob opens only as the version and the device that it was sealed for.
+ *       (tests/mount/token_read.bats)
  * MUST: plaintext is given out in secure memory, to one owner. (test: retrieve_in_secret)
  * MUST: tokens are compared by their mac, in constant time. (test: same_token_confirms)
  */
