@@ -260,6 +260,9 @@ enum version_renewal {
 	RENEWAL_SET_UP,	       /* and then a TokenUpdate with AwaitingConfiguration: stale */
 };
 
+/* What comes from elsewhere has no higher one, so that a device never runs out of numbers. */
+#define VERSION_NUMBER_MAX 99999999
+
 struct version {
 	int64_t id; /* never used again */
 	int64_t device;

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define DAY (INT64_C(86400) * 1000000000) /* how far two servers' clocks may be apart */
+
 /* ---- a device of a backup ---- */
 
 void kept_free(struct kept_device *kept)
@@ -140,6 +142,21 @@ static const struct version *told_of(const struct kept_arrival *this,
 			return told;
 	}
 	return NULL;
+}
+
+/* What comes from the future would be newer than all that happens here until then. */
+static enum error check_times(const struct kept_arrival *this)
+{
+	int64_t told = kept_newest_told(this), now = time_now();
+	char there[TEXT_TIME], here[TEXT_TIME];
+	if (told <= now + DAY)
+		return OK;
+	time_text(told, there);
+	time_text(now, here);
+	return fail(ERR_INVALID,
+		    "device %s: its security.json tells of %s, and this machine's clock says %s: "
+		    "set the clock, and take it in again; nothing of it was taken in",
+		    this->kept.udid, there, here);
 }
 
 /* ---- one token ---- */
@@ -281,6 +298,7 @@ static enum error prepare(struct kept_arrival *this, bool again)
 {
 	struct kept_device *kept = &this->kept;
 	TRY(describe(this));
+	TRY(check_times(this));
 	this->versions = calloc((size_t)kept->count + 1, sizeof *this->versions);
 	if (!this->versions)
 		return fail(ERR_MEMORY, "out of memory");

@@ -9,7 +9,6 @@
 
 #include "text.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -90,7 +89,7 @@ static enum error read_device(const json_t *escrow, const char *udid, struct dev
 static enum error read_version(const json_t *object, struct version *out)
 {
 	int64_t number = 0;
-	TRY(read_number(object, "Number", INT_MAX - 1, &number));
+	TRY(read_number(object, "Number", VERSION_NUMBER_MAX, &number));
 	out->number = (int)number;
 	TRY(read_time(object, "EscrowedAt", &out->escrowed_at));
 	TRY(read_time(object, "ConfirmedAt", &out->confirmed_at));

@@ -160,7 +160,7 @@ static int number_of(const char *name)
 {
 	char should[32], *end;
 	long number = strtol(name, &end, 10);
-	if (number < 1 || number >= INT_MAX)
+	if (number < 1 || number > VERSION_NUMBER_MAX)
 		return 0;
 	snprintf(should, sizeof should, "%ld.pem", number);
 	return strcmp(name, should) == 0 ? (int)number : 0;

@@ -293,3 +293,16 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 	run ! grep -rqF -e "$TOKEN_1" -e "$(base64 -d <<<"$TOKEN_1")" "$S" "$X"
 	[[ $output != *"$TOKEN_1"* ]]
 }
+
+@test "a tree from the future, or with a number that nobody gives, is named and nothing of it stored" {
+	burn
+	sed -i 's/"20[0-9][0-9]-/"2199-/' "$X/devices/$A/security.json"
+	sed -i 's/"Number": 1,/"Number": 2147483646,/' "$X/devices/0E5C0A00-0006-4000-8000-000000000006/security.json"
+	run -1 --separate-stderr escrowfs import "$S" "$X/devices/$A"
+	assert_has "$stderr" "device $A: its security.json tells of 2199-"
+	assert_has "$stderr" 'set the clock, and take it in again'
+	[ ! -e "$M/devices/$A" ]
+	run -1 --separate-stderr escrowfs import "$S" "$X/devices/0E5C0A00-0006-4000-8000-000000000006"
+	assert_has "$stderr" "security.json: Number has a value that it can't have; its tokens come in without it"
+	echo "$TOKEN_2" >"$M/devices/0E5C0A00-0006-4000-8000-000000000006/token"
+}
