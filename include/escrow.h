@@ -67,7 +67,8 @@ enum error escrow_unmounted(struct escrow *, const struct actor *, const char *w
 
 /*
  * Once a second or so, by one thread: writes counted repeats of refusals to the trail once they are a
- * minute old; says in the log when a sealed mount has let the store's own log grow large.
+ * minute old; sees to it that what a rekey changed is known here; says in the log when a sealed mount
+ * has let the store's own log grow large.
  */
 void escrow_tick(struct escrow *);
 
@@ -268,6 +269,60 @@ enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem)
  */
 enum error escrow_restore(struct escrow *, const struct actor *, const char *udid, int number,
 			  int *made);
+
+/* ---- rekey ---- */
+
+struct escrow_rekey {
+	const char *const *add;	   /* certificate files */
+	const char *const *retire; /* fingerprints, or how they start; colons and any case are fine */
+	int add_count, retire_count;
+	bool remember; /* from now on the daily key is looked for where this escrow's key is */
+};
+
+enum rekey_step {
+	REKEY_SEALING,	  /* after each batch; `total` is how many versions there were to do */
+	REKEY_COMPACTING, /* once, before it */
+	REKEY_WAITING,	  /* every second or so, while somebody reads what was there before */
+};
+
+/* How it goes. `step` returns false to stop; `left` says why a version stays sealed as it is. */
+struct rekey_watch {
+	bool (*step)(void *context, enum rekey_step, int64_t done, int64_t total);
+	void (*left)(void *context, const char *sentence);
+	void *context;
+};
+
+struct escrow_rekeyed {
+	int64_t total;		   /* versions that were to be sealed anew */
+	int64_t sealed;		   /* and were */
+	int64_t unopened, damaged; /* left as they are: sealed to other keys; broken */
+	int recipients;		   /* from now on */
+	bool changed;		   /* recipients were added or retired */
+	bool key_retired;	   /* this escrow's key is none of theirs */
+	bool recovery_retired;	   /* "recovery" was retired, and none of this name is left */
+	bool stopped;		   /* by `step` */
+	bool clean;		   /* the store's files hold no seal that was replaced */
+};
+
+/*
+ * Adds and retires recipients, in one transaction; seals every version anew that isn't sealed to
+ * them yet, in batches on all processors; compacts the store. What was stopped or failed goes on
+ * with the next call. `out` is filled in as far as it came, whatever is returned.
+ *
+ * ERR_NO_KEY: no private key, or one that opens none of what is to be sealed anew: nothing was
+ * changed. ERR_BUSY: another rekey is at work. ERR_NOT_FOUND, ERR_INVALID (ambiguous; not a
+ * certificate, or not fit), ERR_EXISTS, ERR_FORBIDDEN (nobody would be left): of the recipients;
+ * nothing was changed. Else the disk's.
+ */
+enum error escrow_rekey(struct escrow *, const struct actor *, const struct escrow_rekey *,
+			const struct rekey_watch *, struct escrow_rekeyed *out);
+
+/* How far the store is: versions sealed to its recipients, and to those of before. */
+struct escrow_seals {
+	int64_t current, older;
+	bool unclean; /* its files may hold seals that were replaced */
+};
+enum error escrow_seals(struct escrow *, struct escrow_seals *out);
 
 /* ---- moving out ---- */
 

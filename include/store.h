@@ -79,6 +79,12 @@ void store_close(struct store *);
 /* Who serves the store now ("process 812, mounted on /mnt/escrow"). False: nobody. */
 bool store_served_by(const char *path, char *out, size_t size);
 
+/*
+ * For long work that doesn't get on with another of its kind: holds the store's claim until it is
+ * closed. ERR_BUSY: another process has it.
+ */
+enum error store_claim(struct store *);
+
 /* As at its birth. */
 enum error store_birth(struct store *, struct store_birth *out);
 

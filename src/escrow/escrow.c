@@ -34,24 +34,6 @@ bool escrow_holds_path(const struct escrow *escrow, const char *path)
 	return seal_path_inside(path, escrow->path);
 }
 
-static enum error add_recipient(void *context, const struct recipient *recipient,
-				const uint8_t *der, size_t len)
-{
-	(void)recipient;
-	return recipients_add(context, der, len);
-}
-
-static enum error load_recipients(struct escrow *escrow)
-{
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(recipients_new(&escrow->recipients));
-	struct store_state state;
-	TRY(store_view(escrow->store, &tx));
-	TRY(store_state(tx, &state));
-	escrow->generation = state.generation;
-	return store_recipients(tx, add_recipient, escrow->recipients);
-}
-
 /* The key that was named, or the one that the store remembers: that one may be missing. */
 static enum error load_key(struct escrow *escrow, const struct escrow_options *options,
 			   const struct store_birth *birth)
@@ -138,7 +120,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	TRY(rendering_bring_up(escrow));
 	if (options->mode == ESCROW_SEALED)
 		return OK;
-	TRY(load_recipients(escrow));
+	TRY(sealing_load(escrow));
 	escrow->rehearse = options->rehearse;
 	if (escrow->rehearse)
 		store_rehearse(escrow->store);
@@ -150,6 +132,7 @@ enum error escrow_open(const struct escrow_options *options, struct escrow **out
 	struct escrow *escrow = calloc(1, sizeof *escrow);
 	if (!escrow)
 		return fail(ERR_MEMORY, "out of memory");
+	pthread_rwlock_init(&escrow->sealing, NULL);
 	enum error result = open_all(escrow, options);
 	if (result) {
 		escrow_close(escrow);
@@ -168,6 +151,7 @@ void escrow_close(struct escrow *escrow)
 	store_close(escrow->store);
 	seal_key_free(escrow->key);
 	recipients_free(escrow->recipients);
+	pthread_rwlock_destroy(&escrow->sealing);
 	refusals_free(escrow->refusals);
 	secret_wipe(escrow->mac_key, sizeof escrow->mac_key);
 	free(escrow);

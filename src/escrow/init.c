@@ -69,8 +69,7 @@ static enum error add(struct tx *tx, struct making *making, const char *name,
 	return OK;
 }
 
-/* The file's name without its directory, as a recipient's name. */
-static const char *base_name(const char *path)
+const char *recipient_name_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	return slash ? slash + 1 : path;
@@ -86,7 +85,7 @@ static enum error birth_apply(struct tx *tx, void *context)
 		const char *path = making->birth->recipients[i];
 		SCOPED(bytes_free) struct bytes certificate = {0};
 		TRY(seal_certificate_read(path, &certificate));
-		TRY(add(tx, making, base_name(path), &certificate));
+		TRY(add(tx, making, recipient_name_of(path), &certificate));
 	}
 	TRY(rendering_mark(tx));
 	struct escrow nobody = {.mode = ESCROW_SHARE}; /* to count the event in */
@@ -132,7 +131,7 @@ static enum error check_free(const struct escrow_birth *birth)
 }
 
 /* A path is remembered whole: a mount may run in another directory. */
-static void remember(const char *uri, char *out, size_t size)
+void escrow_key_place(const char *uri, char *out, size_t size)
 {
 	char *path = realpath(uri, NULL);
 	snprintf(out, size, "%s", path ? path : uri);
@@ -151,7 +150,7 @@ static enum error init(struct making *making)
 	struct store_birth newborn = {.at = time_now()};
 	TRY(seal_random(newborn.key, sizeof newborn.key));
 	if (birth->key_uri)
-		remember(birth->key_uri, newborn.key_uri, sizeof newborn.key_uri);
+		escrow_key_place(birth->key_uri, newborn.key_uri, sizeof newborn.key_uri);
 	TRY(store_create(birth->store, &newborn));
 	enum error result = make_keys(making);
 	struct store *store = NULL;

@@ -7,6 +7,7 @@
 #include "rules.h"
 #include "seal.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /*
@@ -23,6 +24,7 @@ struct escrow {
 	bool rehearse; /* every change is taken back */
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
+	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next two */
 	struct recipients *recipients;
 	int64_t generation;	     /* of these recipients: store_state */
 	struct seal_key *key;	     /* NULL: a mount without a key */
@@ -105,6 +107,36 @@ void reason_needed(const struct dossier *, const struct prerequisites *, char *o
 enum error access_effective(struct tx *, const struct escrow *, const struct access_node *,
 			    struct access *out);
 
+/* ---- sealing.c: to whom ---- */
+
+/* Reads the recipients that the store has now. */
+enum error sealing_load(struct escrow *);
+
+/*
+ * Reads them again if a rekey changed them since, and warns when this mount's key is none of theirs
+ * any more. In a view, from any thread.
+ */
+enum error sealing_follow(struct escrow *, struct tx *);
+
+/* Seals to the recipients that are known here, of which `generation` tells. The caller frees `blob`. */
+enum error sealing_close(struct escrow *, const void *content, size_t len, struct bytes *blob,
+			 int64_t *generation);
+
+/* What shows of a seal from outside; `ours`: it is to one of them. As seal_outline(). */
+enum error sealing_outline(struct escrow *, const void *blob, size_t len, struct seal_outline *out);
+
+/* In a change: are they the store's recipients still? ERR_CHANGED: follow, and seal again. */
+enum error sealing_still(struct tx *, int64_t generation);
+
+/* ---- recipients.c: who they are ---- */
+
+/*
+ * Adds and retires as escrow_rekey() is asked to, puts it on the trail, and marks the store as
+ * unclean; all or nothing. In `out`: changed, recipients, recovery_retired. Followed already.
+ */
+enum error recipients_change(struct escrow *, const struct actor *, const struct escrow_rekey *,
+			     struct escrow_rekeyed *out);
+
 /* ---- trail.c ---- */
 
 /* Adds an event to the trail, in the transaction that does what it records. */
@@ -148,6 +180,10 @@ enum error token_seal(struct escrow *, const char *udid, const struct secret *to
 
 /* What a token for a user enrolment is answered: ERR_FORBIDDEN. */
 enum error token_of_user_enrolment(const char *udid);
+
+/* The seal of it alone: blob, digest and generation are set in `out`. */
+enum error token_close(struct escrow *escrow, const char *udid, const struct secret *token,
+		       struct sealed *out);
 
 /* Is this row, or 0 for none, still the current version? ERR_CHANGED. */
 enum error token_still(struct dossier *, int64_t version);
@@ -256,6 +292,12 @@ void growth_look(struct escrow *);
 
 /* STORE.key.pem, STORE.recovery.pem: `which` is "key" or "recovery". */
 void escrow_default_key(const char *store, const char *which, char *out, size_t size);
+
+/* A key's place, as the store remembers it: of a file the whole path. */
+void escrow_key_place(const char *uri, char *out, size_t size);
+
+/* A file's name without its directory: what its certificate is called as a recipient. */
+const char *recipient_name_of(const char *path);
 
 /* Writes all counted repeats of refusals to the trail, however young. */
 void escrow_tick_all(struct escrow *);

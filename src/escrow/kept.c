@@ -183,10 +183,10 @@ static enum error look_inside(struct escrow *escrow, const char *udid, const str
 static enum error keep_unopened(const struct kept_arrival *this, const struct bytes *seal,
 				struct kept_version *version)
 {
-	const struct escrow *escrow = this->base.escrow;
+	struct escrow *escrow = this->base.escrow;
 	struct sealed *sealed = &version->sealed;
 	struct seal_outline outline;
-	TRY(seal_outline(escrow->recipients, seal->data, seal->len, &outline));
+	TRY(sealing_outline(escrow, seal->data, seal->len, &outline));
 	if (!outline.ours)
 		return fail(ERR_NO_KEY,
 			    "it is sealed to none of the recipients of store %s; name the private "

@@ -150,12 +150,19 @@ static enum error meanwhile(const struct merge *merge)
 		    merge->arrival->kept.udid);
 }
 
+/* One that was sealed here; another is of no generation, and is sealed anew by the next rekey. */
+static enum error still_sealed(const struct merge *merge, const struct kept_version *kept)
+{
+	return kept->state == KEPT_OPENED ? sealing_still(merge->tx, kept->sealed.generation) : OK;
+}
+
 static enum error add(struct merge *merge, const struct kept_version *kept)
 {
 	struct version version = kept->version;
 	const struct bytes *blob = &kept->sealed.blob;
 	if (!blob->len)
 		return meanwhile(merge);
+	TRY(still_sealed(merge, kept));
 	TRY(place(merge, kept, &version));
 	if (merge->to_past && !merge->past.id)
 		TRY(merge_make_past(merge));
@@ -186,9 +193,12 @@ static enum error verify(struct merge *merge, const struct kept_version *kept, s
 	const struct bytes *blob = &kept->sealed.blob;
 	if (!blob->len)
 		return meanwhile(merge);
+	TRY(still_sealed(merge, kept));
 	version->sealed_at = time_later(version->sealed_at, merge->now);
 	describe(kept, version);
 	TRY(store_version_reseal(merge->tx, version, blob->data, blob->len));
+	/* A retired key may open the seal that it had. */
+	TRY(store_set_unclean(merge->tx, true));
 	merge->touched = true;
 	return record_version(merge, kept, version, ", opened at last");
 }

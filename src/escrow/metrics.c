@@ -98,6 +98,15 @@ enum error escrow_space(struct escrow *escrow, struct store_space *space, uint64
 	return store_space(escrow->store, space);
 }
 
+static enum error count_recipients(struct escrow *escrow, struct tx *tx, int *count)
+{
+	TRY(sealing_follow(escrow, tx));
+	pthread_rwlock_rdlock(&escrow->sealing);
+	*count = recipients_count(escrow->recipients);
+	pthread_rwlock_unlock(&escrow->sealing);
+	return OK;
+}
+
 enum error escrow_status(struct escrow *escrow, struct escrow_status *out)
 {
 	*out = (struct escrow_status){0};
@@ -110,7 +119,7 @@ enum error escrow_status(struct escrow *escrow, struct escrow_status *out)
 	if (!store_served_by(escrow->path, out->served_by, sizeof out->served_by))
 		out->served_by[0] = 0;
 	if (escrow->recipients)
-		out->recipients = recipients_count(escrow->recipients);
+		TRY(count_recipients(escrow, tx, &out->recipients));
 	return store_space(escrow->store, &out->space);
 }
 
@@ -136,6 +145,10 @@ enum error escrow_recipient(struct escrow *escrow, int i, struct recipient *out,
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
 	struct nth nth = {.left = i, .out = out};
+	TRY(sealing_follow(escrow, tx));
 	TRY(store_recipients(tx, find_nth, &nth));
-	return recipients_about(escrow->recipients, i, fingerprint, expires_at);
+	pthread_rwlock_rdlock(&escrow->sealing);
+	enum error result = recipients_about(escrow->recipients, i, fingerprint, expires_at);
+	pthread_rwlock_unlock(&escrow->sealing);
+	return result;
 }

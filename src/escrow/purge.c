@@ -226,6 +226,7 @@ enum error escrow_purge(struct escrow *escrow, const struct actor *actor, int64_
 	struct batch batch = {.escrow = escrow, .actor = actor, .before = before};
 	struct store_state state;
 	*destroyed = 0;
+	TRY(store_claim(escrow->store));
 	TRY(destroy_all(escrow, &batch, purging, destroyed));
 	{
 		SCOPED(store_view_scoped) struct tx *tx = NULL;

@@ -50,18 +50,20 @@ enum error token_still(struct dossier *dossier, int64_t version)
 
 /* ---- in ---- */
 
-/* Has the device this token, now (SEAL_UNLESS_CURRENT) or at any time? */
-static enum error has_token(struct escrow *escrow, const char *udid, enum seal_when when,
-			    const uint8_t *mac, bool *has)
+/*
+ * The look before a seal: to whom, and is there need of one? Has the device this token, now
+ * (SEAL_UNLESS_CURRENT) or at any time?
+ */
+static enum error look_before(struct escrow *escrow, const char *udid, enum seal_when when,
+			      const uint8_t *mac, bool *has)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	struct device device;
 	struct version version;
 	*has = false;
-	if (when == SEAL_ALWAYS)
-		return OK;
 	TRY(store_view(escrow->store, &tx));
-	if (store_device_folded(tx, udid, &device))
+	TRY(sealing_follow(escrow, tx));
+	if (when == SEAL_ALWAYS || store_device_folded(tx, udid, &device))
 		return OK;
 	if (when == SEAL_UNLESS_KNOWN)
 		*has = store_version_with_mac(tx, device.id, mac, &version) == OK;
@@ -71,20 +73,24 @@ static enum error has_token(struct escrow *escrow, const char *udid, enum seal_w
 	return OK;
 }
 
+enum error token_close(struct escrow *escrow, const char *udid, const struct secret *token,
+		       struct sealed *out)
+{
+	SCOPED(secret_free) struct secret content = {0};
+	TRY(mdm_write_token(udid, token, &content));
+	TRY(sealing_close(escrow, content.data, content.len, &out->blob, &out->generation));
+	seal_digest(out->blob.data, out->blob.len, out->digest);
+	return OK;
+}
+
 enum error token_seal(struct escrow *escrow, const char *udid, const struct secret *token,
 		      enum seal_when when, struct sealed *out)
 {
-	*out = (struct sealed){.size = (uint32_t)token->len, .generation = escrow->generation};
+	*out = (struct sealed){.size = (uint32_t)token->len};
 	TRY(token_mac(escrow, udid, token, out->mac));
 	bool has;
-	TRY(has_token(escrow, udid, when, out->mac, &has));
-	if (has)
-		return OK;
-	SCOPED(secret_free) struct secret content = {0};
-	TRY(mdm_write_token(udid, token, &content));
-	TRY(seal_close(escrow->recipients, content.data, content.len, &out->blob));
-	seal_digest(out->blob.data, out->blob.len, out->digest);
-	return OK;
+	TRY(look_before(escrow, udid, when, out->mac, &has));
+	return has ? OK : token_close(escrow, udid, token, out);
 }
 
 enum error token_of_user_enrolment(const char *udid)
@@ -129,6 +135,7 @@ static enum error add_version(struct tx *tx, struct escrow *escrow, const struct
 			      const struct actor *actor, const struct sealed *sealed,
 			      const char *reason, int64_t now, struct version *version)
 {
+	TRY(sealing_still(tx, sealed->generation));
 	version->device = dossier->device.id;
 	version->token_size = sealed->size;
 	version->generation = sealed->generation;

@@ -143,9 +143,18 @@ static void write_counted(struct escrow *escrow, bool all)
 		record_refusal(escrow, &due);
 }
 
+/* So that a mount whose key a rekey retired says so, also when nobody escrows. */
+static void follow(struct escrow *escrow)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	if (escrow->mode != ESCROW_SEALED && store_view(escrow->store, &tx) == OK)
+		(void)sealing_follow(escrow, tx);
+}
+
 void escrow_tick(struct escrow *escrow)
 {
 	write_counted(escrow, false);
+	follow(escrow);
 	growth_look(escrow);
 }
 

@@ -57,6 +57,7 @@ struct store {
 	enum store_mode mode;
 	bool frozen; /* on a disk that can't be written: read as it lies there */
 	int lock;    /* the descriptor that holds it; -1 */
+	int claim;   /* the same for store_claim() */
 	struct pool pool;
 	struct writer writer;
 	struct tx *snapshot;

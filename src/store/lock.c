@@ -91,8 +91,30 @@ enum error lock_take(struct store *store, const char *holder)
 	return result;
 }
 
+/* On the directory itself: it is there already, and readers of the store never lock it. */
+enum error store_claim(struct store *store)
+{
+	int fd = open(store->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int why = fd < 0 ? errno : lock_exclusively(fd);
+	if (!why) {
+		store->claim = fd;
+		return OK;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (why == EWOULDBLOCK)
+		return fail(
+			ERR_BUSY,
+			"%s: a rekey or a purge is at work on this store already: wait for its end",
+			store->path);
+	return fail(why == EACCES ? ERR_ACCESS : ERR_IO, "%s: it can't be locked: %s", store->path,
+		    strerror(why));
+}
+
 void lock_release(struct store *store)
 {
+	close_fd(&store->claim);
+	store->claim = -1;
 	if (store->lock < 0)
 		return;
 	(void)!ftruncate(store->lock, 0);
