@@ -131,8 +131,8 @@ enum error sealing_still(struct tx *, int64_t generation);
 /* ---- recipients.c: who they are ---- */
 
 /*
- * Adds and retires as escrow_rekey() is asked to, puts it on the trail, and marks the store as
- * unclean; all or nothing. In `out`: changed, recipients, recovery_retired. Followed already.
+ * Adds and retires as escrow_rekey() is asked to, and puts it on the trail; all or nothing. In
+ * `out`: changed, recipients, recovery_retired. Followed already.
  */
 enum error recipients_change(struct escrow *, const struct actor *, const struct escrow_rekey *,
 			     struct escrow_rekeyed *out);

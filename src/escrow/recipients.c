@@ -224,7 +224,7 @@ static enum error change_apply(struct tx *tx, void *context)
 	if (how->remember)
 		TRY(remember(tx, changing));
 	changing->out->changed = how->add_count || how->retire_count;
-	return changing->out->changed ? store_set_unclean(tx, true) : OK;
+	return OK;
 }
 
 enum error recipients_change(struct escrow *escrow, const struct actor *actor,

@@ -12,7 +12,7 @@
  * escrowed meanwhile is sealed to today's recipients by itself (sealing.c).
  *
  * A version whose seal doesn't open here stays as it is, and the next rekey tries it again. In the
- * end the store is compacted: it is marked as unclean from the first change until that is done.
+ * end the store is compacted: it is marked as unclean from the first batch until that is done.
  *
  * MUST: plaintext goes from one seal into the next in secure memory, and nowhere else.
  *       (test: rekey_leaves_no_secret)
@@ -394,7 +394,7 @@ static enum error run(struct rekey *rekey, const struct escrow_rekey *how)
 	rekey->generation = escrow->generation;
 	rekey->after = 0;
 	TRY(seal_all(rekey));
-	out->clean = !seals.unclean && !out->changed && !out->sealed;
+	out->clean = !seals.unclean && !out->sealed;
 	return out->clean || out->stopped ? OK : compact(rekey);
 }
 
