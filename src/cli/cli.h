@@ -27,8 +27,8 @@ struct command {
 	int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
 };
 
-extern const struct command cli_init, cli_mount, cli_import, cli_history, cli_restore, cli_verify,
-	cli_status, cli_purge, cli_export;
+extern const struct command cli_init, cli_mount, cli_import, cli_history, cli_restore, cli_rekey,
+	cli_verify, cli_status, cli_purge, cli_export;
 
 /* Is it called as mount(8) calls its helpers: "/sbin/mount.fuse.escrowfs"? */
 bool cli_is_mount_helper(const char *program);

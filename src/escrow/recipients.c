@@ -236,7 +236,7 @@ enum error recipients_change(struct escrow *escrow, const struct actor *actor,
 	TRY(read_certificates(&changing));
 	enum error result = store_change(escrow->store, change_apply, &changing);
 	if (result)
-		out->changed = out->recovery_retired = false;
+		*out = (struct escrow_rekeyed){0};
 	TRY(result);
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));

@@ -232,6 +232,7 @@ static void rekey_compacts_later(void **state)
 	f->stop_at = 1;
 	assert_int_equal(turn_over(f, &out), OK);
 	assert_true(out.stopped && out.sealed == 1 && !out.clean);
+	assert_true(seals_of(f).unclean);
 	f->stop_at = 0;
 	assert_int_equal(rekey_with(f, f->new_key, &(struct escrow_rekey){0}, &out), OK);
 	assert_int_equal(out.total, 0);
