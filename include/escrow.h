@@ -49,8 +49,8 @@ struct escrow_options {
 };
 
 /*
- * Opens the escrow. Errors of store_open() and of seal_key_load(); ERR_INVALID: the key is none of
- * the store's recipients', or lies inside the store. Closed with escrow_close().
+ * Opens the escrow. Errors of store_open() and of seal_key_load(); ERR_INVALID: the key that was named is none
+ * of the store's recipients', or lies inside the store. Closed with escrow_close().
  */
 enum error escrow_open(const struct escrow_options *, struct escrow **);
 void escrow_close(struct escrow *);

@@ -62,11 +62,19 @@ static enum error load_key(struct escrow *escrow, const struct escrow_options *o
 		return OK;
 	}
 	TRY(result);
-	if (seal_key_recipient(escrow->key, escrow->recipients) < 0 && !options->any_key)
+	if (seal_key_recipient(escrow->key, escrow->recipients) >= 0 || options->any_key)
+		return OK;
+	/* One that was named is a mistake. The usual one may open what isn't sealed anew yet. */
+	if (named)
 		return fail(ERR_INVALID,
 			    "%s: this private key is none of the recipients of store %s; "
 			    "`escrowfs status %s` lists them",
 			    uri, options->store, options->store);
+	log_say(LOG_LEVEL_WARNING,
+		"%s: the private key at %s is none of its recipients: it opens nothing that was "
+		"sealed since it was retired; name another one with key=URI, or for good with "
+		"`escrowfs rekey %s --key URI --remember`",
+		options->store, uri, options->store);
 	return OK;
 }
 
