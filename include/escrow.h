@@ -273,8 +273,9 @@ enum error escrow_restore(struct escrow *, const struct actor *, const char *udi
 /* ---- rekey ---- */
 
 struct escrow_rekey {
-	const char *const *add;	   /* certificate files */
-	const char *const *retire; /* fingerprints, or how they start; colons and any case are fine */
+	const char *const *add; /* certificate files */
+	const char *const
+		*retire; /* fingerprints, or how they start; colons and any case are fine */
 	int add_count, retire_count;
 	bool remember; /* from now on the daily key is looked for where this escrow's key is */
 };

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* What a token of the largest size takes of secure memory on its way from seal to seal. */
@@ -23,7 +22,7 @@ static volatile sig_atomic_t stop;
 
 struct rekeying {
 	const char *store;
-	struct escrow_options options;
+	struct store_arguments arguments;
 	struct escrow_rekey how;
 	bool list;
 	struct progress progress;
@@ -56,7 +55,7 @@ static int check(int argc, char **argv, struct rekeying *rekeying)
 		return cli_usage(&cli_rekey, "`%s` is too much", argv[optind + 1]);
 	if (rekeying->list && (how->add_count || how->retire_count || how->remember))
 		return cli_usage(&cli_rekey, "--list changes nothing: call it by itself");
-	if (how->remember && !rekeying->options.key_uri)
+	if (how->remember && !rekeying->arguments.key_uri)
 		return cli_usage(&cli_rekey, "--remember needs --key: that one is remembered");
 	rekeying->store = argv[optind];
 	return -1;
@@ -80,10 +79,10 @@ static int parse(int argc, char **argv, const char **add, const char **retire,
 			rekeying->list = true;
 			break;
 		case OPTION_KEY:
-			rekeying->options.key_uri = optarg;
+			rekeying->arguments.key_uri = optarg;
 			break;
 		case OPTION_PASSPHRASE:
-			rekeying->options.passphrase_file = optarg;
+			rekeying->arguments.passphrase_file = optarg;
 			break;
 		case OPTION_REMEMBER:
 			how->remember = true;
@@ -300,17 +299,13 @@ static enum error rekey(struct rekeying *rekeying)
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	const struct rekey_watch watch = {on_step, on_left, rekeying};
 	struct actor actor;
-	umask(077);
 	cli_actor(&actor);
-	TRY(secret_prepare(heap()));
+	rekeying->arguments.store = rekeying->store;
+	rekeying->arguments.heap = heap();
+	rekeying->arguments.no_key = rekeying->list;
 	/* The key opens what was sealed before: it need not be a recipient's of today. */
-	rekeying->options.any_key = true;
-	rekeying->options.no_key = rekeying->list;
-	rekeying->options.store = rekeying->store;
-	rekeying->options.mode = ESCROW_SHARE;
-	rekeying->options.uid = getuid();
-	rekeying->options.gid = getgid();
-	TRY(escrow_open(&rekeying->options, &escrow));
+	rekeying->arguments.any_key = true;
+	TRY(cli_open(&rekeying->arguments, &escrow));
 	if (rekeying->list)
 		return list(escrow, rekeying->store);
 	catch_signals();

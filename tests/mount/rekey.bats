@@ -247,7 +247,7 @@ is_in_the_middle() {
 	assert_equal "$(grep -c 'waiting for' "$T/err")" 1
 	# One at a time.
 	run -1 --separate-stderr escrowfs rekey "$S"
-	assert_has "$stderr" "$S: another process rewrites this store's seals: wait for its end"
+	assert_has "$stderr" "$S: a rekey or a purge is at work on this store already: wait for its end"
 	# It shows what it showed.
 	openssl cms -decrypt -inform PEM -in "$T/sealed/devices/DEVICE-1/token" -inkey "$S.key.pem" | grep -q BootstrapToken
 	[ "$(scan)" -gt 5 ]

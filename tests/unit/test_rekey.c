@@ -381,7 +381,8 @@ static void stale_seal_is_refused(void **state)
 	device(f, UDID);
 	assert_int_equal(secret_new(8, &token), OK);
 	assert_int_equal(secret_add(&token, "a token", 7), OK);
-	assert_int_equal(token_seal(f->serving, UDID, &token, SEAL_UNLESS_CURRENT, &job.sealed), OK);
+	assert_int_equal(token_seal(f->serving, UDID, &token, SEAL_UNLESS_CURRENT, &job.sealed),
+			 OK);
 	assert_int_equal(turn_over(f, &out), OK);
 	assert_int_equal(store_change(f->serving->store, put_apply, &job), ERR_CHANGED);
 	sealed_free(&job.sealed);
