@@ -297,7 +297,6 @@ enum error escrow_seals(struct escrow *escrow, struct escrow_seals *out)
 static enum error try_key(struct rekey *rekey)
 {
 	struct batch *batch = rekey->batch[0];
-	enum error opened = ERR_NO_KEY;
 	rekey->generation = -1; /* all of them */
 	rekey->after = 0;
 	for (;;) {
@@ -310,9 +309,8 @@ static enum error try_key(struct rekey *rekey)
 		for (int i = 0; i < batch->count; i++) {
 			struct item *item = &batch->item[i];
 			SCOPED(secret_free) struct secret token = {0};
-			opened = token_open(rekey->escrow, &item->device, &item->version,
-					    &item->before, &token);
-			if (opened == OK)
+			if (token_open(rekey->escrow, &item->device, &item->version, &item->before,
+				       &token) == OK)
 				return OK;
 		}
 	}

@@ -1,14 +1,13 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012 # tests are subshells; UDID is a plain word
+# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012,SC2016,SC2154 # tests are subshells; UDID is a plain word
 # Rekey: recipients come and go, every token is sealed anew, and what is retired opens nothing.
 
 load helper
 
-# A store with the given number of devices, a token each; two of them with a past, one taken away.
 prepare() { escrowfs init "$S" >"$T/init.out"; }
 
-# messages FIRST LAST [TEXT]: a SetBootstrapToken of each device.
-messages() {
+# sends FIRST LAST [TEXT]: a SetBootstrapToken of each device.
+sends() {
 	python3 - "$@" <<'PY'
 import base64, sys
 for i in range(int(sys.argv[1]), int(sys.argv[2]) + 1):
@@ -19,7 +18,7 @@ for i in range(int(sys.argv[1]), int(sys.argv[2]) + 1):
 PY
 }
 
-fill() { messages 1 "$1" "${2-}" | escrowfs import "$S" - >"$T/import.out"; }
+fill() { sends 1 "$1" "${2-}" | escrowfs import "$S" - >"$T/import.out"; }
 
 # A new key $T/NAME.key.pem and its certificate $T/NAME.pem, as the manual has it.
 new_key() {
@@ -66,7 +65,7 @@ versions() { sqlite3 "$S/escrow.db" 'SELECT count(*) FROM version'; }
 # The new key in the daily one's place.
 turn_over() {
 	[ -e "$T/new.pem" ] || new_key new
-	escrowfs rekey "$S" --add "$T/new.pem" --retire "$(fingerprint "$S.key.pem")" "$@"
+	escrowfs rekey "$S" --add "$T/new.pem" --retire "$(fingerprint "$S.key.pem")"
 }
 
 @test "what is retired opens nothing of what the store's files hold, the past and the removed included" {
@@ -120,7 +119,7 @@ turn_over() {
 		done
 	}
 	escrow_on 3>&- &
-	messages 301 500 | escrowfs import "$S" - >"$T/import.out" 3>&- &
+	sends 301 500 | escrowfs import "$S" - >"$T/import.out" 3>&- &
 	import=$!
 	eventually 50 test -d "$M/devices/DEVICE-301"
 	run -0 --separate-stderr escrowfs rekey "$S" --add "$T/new.pem"
