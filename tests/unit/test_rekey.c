@@ -281,7 +281,6 @@ static void rekey_leaves_what_is_damaged(void **state)
 	escrow_token(f, id, 1);
 	escrow_token(f, other, 2);
 	assert_int_equal(token_look(f->serving, id, &there, &version, &before), OK);
-	SCOPED(bytes_free) struct bytes broken = {0};
 	struct break_job job = {.version = version.id};
 	assert_int_equal(store_change(f->serving->store, break_apply, &job), OK);
 
