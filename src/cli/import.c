@@ -98,6 +98,12 @@ static void print_table(const struct import *import, bool dry_run)
 		printf("Refused or not read, by reason:\n");
 		tally_print(&import->refused, stdout);
 	}
+	if (counts->tokens_unverified)
+		printf("Unverified: %" PRId64
+		       ". No key here opens them: they are kept as they are, "
+		       "and aren't given out.\nImport again with --key and the private key that "
+		       "does.\n",
+		       counts->tokens_unverified);
 }
 
 static void print_store(const struct escrow_status *status)
