@@ -69,9 +69,11 @@ stop:
 	@examples/demo.sh stop $(abspath $(BUILD))
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(HELPERS)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(HELPERS)
 	install $(BUILD)/escrowfs $(DESTDIR)$(PREFIX)/sbin/escrowfs
 	install -m 0644 src/cli/escrowfs.8 $(DESTDIR)$(PREFIX)/share/man/man8/escrowfs.8
+	install -m 0644 src/cli/escrowfs-recovery.7 $(DESTDIR)$(PREFIX)/share/man/man7/escrowfs-recovery.7
 	ln -sf $(PREFIX)/sbin/escrowfs $(DESTDIR)$(HELPERS)/mount.fuse.escrowfs
 
 check:

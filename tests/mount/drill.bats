@@ -49,7 +49,10 @@ burn() {
 }
 
 # What a tree says of devices, but for when something was sealed or read.
-said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && getfacl -Rn devices && find devices removed); }
+said() {
+	(cd "$1" && cat devices/*/security.json devices/*/bootstrap_status &&
+		find devices removed | LC_ALL=C sort && find devices | LC_ALL=C sort | xargs getfacl -n)
+}
 
 # Each token of a tree and of its past, opened by OpenSSL and the recovery key alone.
 every_token() {
@@ -214,4 +217,193 @@ with_restic() { restic init >/dev/null && restic backup . >/dev/null; }
 	run -0 escrowfs import --key "$R" "$S" "$T/restored"
 	assert_equal "$(row 'tokens unverified')" ''
 	is_back "$S" "$T/restored"
+}
+
+# ---- the page ----
+
+PAGE=$BATS_TEST_DIRNAME/../../src/cli/escrowfs-recovery.7
+
+# The commands of a step, as they stand on the page.
+step() { # step NAME
+	awk -v name="$1" '$2 == "step:" && $3 == name { found = 1 }
+		found && /^\.Ed/ { exit }
+		body { print }
+		found && /^\.Bd/ { body = 1 }' "$PAGE" | sed "s/\\\\(aq/'/g; s/\\\\e/\\\\/g"
+}
+
+# Runs them, in this test's directory: its places stand for those of the page.
+follow() { # follow NAME
+	step "$1" | sed -E "s|/(media/usb/)|$T/\\1|g; s|/(var/lib/escrowfs)|$T/\\1|g; s|/mnt/escrow|$M|g
+		s|/(root)/|$T/\\1/|g; s|/run/|$T/run/|g; s|/srv/|$T/srv/|g; s|vault:escrow/|$T/srv/copy/|g
+		s|UDID|$B|g; s|ARCHIVE|drill|g; s|c02xk1abcdef|c02example07|g; s|C02XK1ABCDEF|C02EXAMPLE07|g" >"$T/step"
+	[ -s "$T/step" ]
+	bash -euo pipefail "$T/step"
+}
+
+# The page's world, with a backup by each program, before and after it burns.
+page() {
+	mkdir -p "$T/bin" "$T/media/usb" "$T/var/lib/escrowfs" "$T/root" "$T/run" "$T/srv/copy"
+	ln -s "$ESCROWFS" "$T/bin/escrowfs"
+	ln -s "$EXAMPLES/backup.sh" "$T/bin/"
+	PATH=$T/bin:$PATH
+	export SEALED=$T/sealed
+	unset RESTIC_REPOSITORY BORG_REPO
+	S=$T/var/lib/escrowfs/escrow
+	live "$@"
+	every_program() {
+		restic -r "$T/srv/restic" init >/dev/null && restic -r "$T/srv/restic" backup . >/dev/null
+		borg init -e none "$T/srv/borg" && borg create "$T/srv/borg::drill" .
+		rsync -aA ./ "$T/srv/copy/"
+		tar -cf "$T/srv/escrow.tar" .
+		for i in 1 2; do SEALED=$T/sealed.2 "$EXAMPLES/backup-tar.sh" "$S" "$T/snar" "$T/srv/escrow.$i.tar"; done
+	}
+	backup_with every_program
+	mv "$R" "$T/media/usb/recovery.pem"
+	R=$T/media/usb/recovery.pem
+}
+
+@test "page: one Mac is waiting, with each backup program" {
+	page
+	unmount
+	follow key
+	assert_has "$(follow find-restic)" "-> ../../devices/$B"
+	assert_has "$(follow find-borg)" "-> ../../devices/$B"
+	cd "$T/srv" # where escrow.tar is
+	assert_has "$(follow find-tar)" "-> ../../devices/$B"
+	assert_equal "$(follow find-directory)" "$T/srv/copy/devices/$B/security.json"
+	local program
+	for program in restic borg tar directory; do
+		rm -f "$T/run/token.pem"
+		follow "take-$program"
+		assert_has "$(follow open)" "<string>$B</string>"
+		assert_equal "$(follow token)" "$TOKEN_1"
+	done
+}
+
+@test "page: only the daily key is lost" {
+	page
+	unmount
+	rm "$S.key.pem"
+	follow key
+	follow key-only
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_2"
+}
+
+@test "page: what each program restores is one and the same tree" {
+	page
+	unmount
+	local program
+	for program in restic borg rsync tar; do
+		follow restored
+		follow "restore-$program" >/dev/null
+		diff -r --no-dereference "$T/srv/copy" "$T/root/restored"
+		diff "$T/said" <(said "$T/root/restored")
+		follow tidy
+	done
+}
+
+@test "page: bringing all of it back" {
+	page
+	# The daily key is lost, and the store damaged; both are in the way.
+	unmount
+	rm "$S.key.pem"
+	truncate -s 1000 "$S/escrow.db"
+	follow key
+	follow restored
+	follow restore-restic >/dev/null
+	follow aside
+	follow init
+	run -0 --separate-stderr follow import
+	assert_equal "$stderr" ''
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row refused)" "$(follow count-devices) $(follow count-tokens) 0"
+	assert_equal "$(row 'tokens unverified')$(row 'not read')" ''
+	follow mount
+	assert_has "$(follow verify)" 'nothing is wrong'
+	run -0 follow status
+	# Each line of the backup's count, "N word", is one of the status, "word N".
+	assert_equal "$(grep -cE '^ +[0-9]+ [a-z_]+$' <<<"$output")" 6
+	while read -r n word; do grep -qE "^ +$word +$n\$" <<<"$output"; done < <(grep -E '^ +[0-9]+ [a-z_]+$' <<<"$output")
+	follow trail
+	cmp "$T/root/restored/audit" "$T/var/lib/escrowfs/audit.before"
+	follow offline
+	[ ! -e "$T/run/recovery.pem" ]
+	mv "$T/root/restored" "$T/restored" # tidied away, but for the last comparison
+	follow tidy
+	is_back "$S" "$T/restored"
+	assert_equal "$(follow one)" "$TOKEN_1"
+	assert_has "$(follow backup)" 'snapshot'
+	# The new backup is good for the next time.
+	follow restored
+	follow restore-restic >/dev/null
+	diff "$T/tokens" <(every_token "$T/root/restored")
+}
+
+@test "page: the same with a passphrase" {
+	PASSPHRASE=$T/passphrase
+	(umask 077 && echo 'correct horse battery staple' >"$PASSPHRASE")
+	page --passphrase-file "$PASSPHRASE"
+	unmount
+	assert_has "$(head -n 1 "$R")" ENCRYPTED
+	follow key
+	follow passphrase <"$PASSPHRASE"
+	follow restored
+	follow restore-restic >/dev/null
+	follow aside
+	follow init
+	run -1 follow import
+	assert_has "$output" 'the key is encrypted: name a file with its passphrase'
+	sed -i "s|escrowfs import|& --passphrase-file $T/run/passphrase|" "$T/step"
+	bash -e "$T/step"
+	follow mount
+	# The new daily key has none.
+	diff "$T/current" <(cd "$M/devices" && grep . -- */token)
+	follow take-restic
+	assert_has "$(openssl cms -decrypt -inform PEM -inkey "$T/run/recovery.pem" -passin "file:$T/run/passphrase" -in "$T/run/token.pem")" "<string>$B</string>"
+	follow offline
+	[ ! -e "$T/run/passphrase" ]
+}
+
+@test "page: practising, beside the escrow" {
+	page
+	local before
+	before=$(lines)
+	follow key
+	run -0 follow practise
+	assert_has "$output" 'nothing is wrong'
+	assert_equal "$(row 'tokens new') $(row refused)" "$(wc -l <"$T/tokens") 0"
+	assert_equal "$(lines)" "$before"
+	follow practise-compare
+	assert_equal "$(lines)" "$((before + 1))"
+	follow practise-end
+	[ ! -e "$T/root/drill" ] && [ ! -e "$T/run/recovery.pem" ]
+	[ -e "$S.key.pem" ]
+}
+
+@test "page: a device is restored again, and import takes what was refused" {
+	page
+	unmount
+	follow key
+	follow restored
+	follow restore-restic >/dev/null
+	: >"$T/root/restored/devices/$B/token"
+	follow aside
+	follow init
+	run -1 follow import
+	assert_has "$output" "$B/token: it is empty, and should hold a seal: restore it from the backup again"
+	follow again >/dev/null
+	run -0 escrowfs import --key "$T/run/recovery.pem" "$S" "$T/root/again"
+	follow mount
+	diff "$T/current" <(cd "$M/devices" && grep . -- */token)
+}
+
+@test "page: each of its commands is run here, and each sentence that it explains is one" {
+	local mark sentence
+	while read -r mark; do
+		grep -qE "follow \"?($mark|${mark%%-*}-\\\$program)\"?( |\)|\$)" "$BATS_TEST_FILENAME" || { echo "step $mark isn't run" && false; }
+	done < <(sed -n 's/^\.\\" step: //p' "$PAGE")
+	assert_equal "$(grep -c '^\.Bd' "$PAGE")" "$(grep -c '^\.\\" step: ' "$PAGE")"
+	while read -r sentence; do
+		sentence=${sentence#init: }
+		grep -aqF -- "${sentence%%...*}" "$ESCROWFS" || { echo "nothing says: $sentence" && false; }
+	done < <(sed -n '/^\.Sh WHEN SOMETHING/,/^\.Sh PRACTISE/s/^\.It "\(.*\)"$/\1/p' "$PAGE" | grep -v ^openssl:)
 }
