@@ -338,6 +338,30 @@ page() {
 	diff "$T/tokens" <(every_token "$T/root/restored")
 }
 
+@test "page: a policy set before the import is what devices go on with; set after it, they keep their own" {
+	page
+	chmod 0640 "$M/policy/token"
+	escrowfs mount "$S" "$X" -o sealed
+	rsync -aA "$X/" "$T/root/restored/"
+	umount "$X"
+	unmount
+	follow key
+	follow aside
+	local first mode
+	for first in true false; do
+		follow init
+		follow mount
+		if $first; then chmod 0640 "$M/policy/token"; fi
+		follow import
+		assert_equal "$(stat -c %a "$M/devices/$B/token")" 640
+		chmod 0600 "$M/policy/token"
+		mode=$(stat -c %a "$M/devices/$B/token")
+		assert_equal "$first $mode" "$($first && echo true 600 || echo false 640)"
+		unmount
+		rm -rf "$T/var/lib/escrowfs"/escrow*
+	done
+}
+
 @test "page: the same with a passphrase" {
 	PASSPHRASE=$T/passphrase
 	(umask 077 && echo 'correct horse battery staple' >"$PASSPHRASE")
