@@ -238,7 +238,7 @@ step() { # step NAME
 follow() { # follow NAME
 	step "$1" | sed -E "s|/(media/usb/)|$T/\\1|g; s|/(var/lib/escrowfs)|$T/\\1|g; s|/mnt/escrow|$M|g
 		s|/(root)/|$T/\\1/|g; s|/run/|$T/run/|g; s|/srv/|$T/srv/|g; s|vault:escrow/|$T/srv/copy/|g
-		s|UDID|$B|g; s|ARCHIVE|drill|g; s|c02xk1abcdef|c02example07|g; s|C02XK1ABCDEF|C02EXAMPLE07|g" >"$T/step"
+		s|UDID|$B|g; s|ARCHIVE|drill|g; s|FINGERPRINT|${FINGERPRINT-}|g; s|c02xk1abcdef|c02example07|g; s|C02XK1ABCDEF|C02EXAMPLE07|g" >"$T/step"
 	[ -s "$T/step" ]
 	bash -euo pipefail "$T/step"
 }
@@ -290,6 +290,15 @@ page() {
 	follow key
 	follow key-only
 	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_2"
+	run -0 --separate-stderr follow key-new
+	FINGERPRINT=$(awk '$3 == "daily" { print substr($1, 1, 8) }' <<<"$output")
+	follow key-retire
+	unmount
+	follow offline
+	mount_again
+	diff "$T/current" <(cd "$M/devices" && grep . -- */token)
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
 }
 
 @test "page: what each program restores is one and the same tree" {
