@@ -154,3 +154,24 @@ void escrow_scoped(struct escrow **escrow)
 {
 	escrow_close(*escrow);
 }
+
+volatile sig_atomic_t cli_stop;
+
+static void on_signal(int number)
+{
+	(void)number;
+	cli_stop = 1;
+}
+
+void cli_catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+const char *cli_plural(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}

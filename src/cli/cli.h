@@ -4,6 +4,7 @@
 #include "error.h"
 #include "escrow.h"
 
+#include <signal.h>
 #include <stdbool.h>
 
 /*
@@ -84,5 +85,17 @@ extern const char cli_store_help[];
 enum error cli_open(const struct store_arguments *, struct escrow **);
 
 void escrow_scoped(struct escrow **); /* for SCOPED */
+
+/* ---- for those that take long ---- */
+
+/*
+ * From now on a first SIGINT, SIGTERM or SIGHUP sets cli_stop: the batch at hand is finished, and
+ * the command ends. A second one doesn't wait.
+ */
+void cli_catch_signals(void);
+extern volatile sig_atomic_t cli_stop;
+
+/* "s", or "" where there is one of it. */
+const char *cli_plural(int64_t n);
 
 #endif

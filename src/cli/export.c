@@ -14,7 +14,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,43 +24,16 @@
 #define CSV_UNFINISHED "tokens.csv.unfinished"
 static const char csv_header[] = "udid,serial,token\n";
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop = 1;
-}
-
-bool export_stopped(void)
-{
-	return stop;
-}
-
-/* The batch at hand is finished; a second ^C doesn't wait. */
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-}
-
 static bool going_on(void *context)
 {
 	(void)context;
-	return !stop;
+	return !cli_stop;
 }
 
 void export_say_failed(struct export *export)
 {
 	export->failed++;
 	fprintf(stderr, "escrowfs: %s\n", fail_why());
-}
-
-static const char *plural(int64_t n)
-{
-	return n == 1 ? "" : "s";
 }
 
 /* ---- messages ---- */
@@ -167,7 +139,7 @@ static enum error write_tokens(struct export *export, int64_t *without)
 					      .going_on = going_on,
 					      .context = export},
 			  without));
-	if (csv && !stop)
+	if (csv && !cli_stop)
 		TRY(end_csv(export));
 	return target_sync(&export->target);
 }
@@ -175,20 +147,20 @@ static enum error write_tokens(struct export *export, int64_t *without)
 static void print_summary(const struct export *export, int64_t without)
 {
 	bool csv = export->form == EXPORT_BASE64;
-	if (csv && stop) {
+	if (csv && cli_stop) {
 		printf("Stopped before the end: %s was taken away again.\n", CSV);
 		return;
 	}
-	printf("%" PRId64 " token%s in %s%s%s", export->tokens, plural(export->tokens),
+	printf("%" PRId64 " token%s in %s%s%s", export->tokens, cli_plural(export->tokens),
 	       export->directory, csv ? "/" : "", csv ? CSV : "");
 	if (without && !export->udid_count)
-		printf("; %" PRId64 " device%s %s none", without, plural(without),
+		printf("; %" PRId64 " device%s %s none", without, cli_plural(without),
 		       without == 1 ? "has" : "have");
 	printf(".\n");
 	if (export->failed)
 		printf("%" PRId64 " device%s not exported.\n", export->failed,
 		       export->failed == 1 ? " was" : "s were");
-	if (stop)
+	if (cli_stop)
 		printf("Stopped before the end; what was written stays. To begin anew, name "
 		       "another directory.\n");
 	else if (export->tokens)
@@ -212,7 +184,7 @@ static enum error plain(struct export *export)
 		return escrow_export(escrow, &actor, &(struct exporting){0}, &without);
 	}
 	TRY(target_open(export->directory, escrow, &export->target));
-	catch_signals();
+	cli_catch_signals();
 	enum error result = write_tokens(export, &without);
 	drop_csv(export);
 	TRY(result);
@@ -232,15 +204,15 @@ static enum error tree(struct export *export)
 			&escrow));
 	export->escrow = escrow;
 	TRY(target_open(export->directory, escrow, &export->target));
-	catch_signals();
+	cli_catch_signals();
 	TRY(export_tree(export));
 	TRY(target_sync(&export->target));
 	printf("%" PRId64 " file%s in %s, every token sealed.\n", export->files,
-	       plural(export->files), export->directory);
+	       cli_plural(export->files), export->directory);
 	if (export->failed)
 		printf("%" PRId64 " device%s or file%s could not be copied.\n", export->failed,
-		       plural(export->failed), plural(export->failed));
-	if (stop)
+		       cli_plural(export->failed), cli_plural(export->failed));
+	if (cli_stop)
 		printf("Stopped before the end; what was written stays. To begin anew, name "
 		       "another directory.\n");
 	return OK;
@@ -274,7 +246,7 @@ static int finish(struct export *export, enum error result)
 	target_close(&export->target);
 	if (result)
 		return cli_failed();
-	return stop || export->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return cli_stop || export->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int export_as(struct export *export, const char *to)

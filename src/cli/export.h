@@ -18,9 +18,6 @@ struct export
 	int csv; /* the descriptor of tokens.csv, while it is written */
 };
 
-/* Was it told to stop? */
-bool export_stopped(void);
-
 /* Says fail_why() of a device that isn't exported. */
 void export_say_failed(struct export *);
 

@@ -31,7 +31,7 @@ struct writing {
 static bool going_on(void *context)
 {
 	(void)context;
-	return !export_stopped();
+	return !cli_stop;
 }
 
 static void failed(void *context)

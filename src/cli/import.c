@@ -3,57 +3,37 @@
  * the rest goes on.
  */
 #include "cli.h"
+#include "progress.h"
 #include "sources.h"
 #include "tally.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#define SECOND INT64_C(1000000000)
-#define PROGRESS_EVERY (SECOND / 5)
 
 /*
  * Two batches of what may hold tokens lie in secure memory, and what each processor makes of them.
  */
 #define IMPORT_HEAP (32 * 1024 * 1024)
 
-static volatile sig_atomic_t stop;
-
 struct import {
 	struct intake_counts counts;
 	struct tally refused;
-	bool terminal;
-	int64_t began_at, shown_at;
+	struct progress progress;
 };
 
 /* ---- what the operator sees meanwhile ---- */
 
-static void clear_progress(struct import *import)
-{
-	if (import->shown_at)
-		fputs("\r\033[K", stderr);
-	import->shown_at = 0;
-}
-
 static void show_progress(void *context, const struct intake_counts *counts)
 {
 	struct import *import = context;
-	int64_t now = time_now(), took = now - import->began_at;
-	if (!import->terminal || now - import->shown_at < PROGRESS_EVERY)
-		return;
-	fprintf(stderr, "\r\033[K%" PRId64 " taken in", counts->units);
-	if (took > SECOND)
-		fprintf(stderr, ", %.0f a second", (double)counts->units * 1e9 / (double)took);
-	import->shown_at = now;
+	progress_show(&import->progress, counts->units);
 }
 
 static void say_refused(void *context, const struct refused *refused)
 {
 	struct import *import = context;
-	clear_progress(import);
+	progress_wipe(&import->progress);
 	if (refused->number)
 		fprintf(stderr, "escrowfs: %s, %s %" PRId64 ": %s\n", refused->file, refused->item,
 			refused->number, refused->why);
@@ -64,11 +44,6 @@ static void say_refused(void *context, const struct refused *refused)
 
 /* ---- and at the end ---- */
 
-static const char *plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 static void print_row(const char *what, int64_t count)
 {
 	printf("  %-18s %9" PRId64 "\n", what, count);
@@ -78,7 +53,7 @@ static void print_table(const struct import *import, bool dry_run)
 {
 	const struct intake_counts *counts = &import->counts;
 	printf("%" PRId64 " record%s from %" PRId64 " source%s", counts->units,
-	       plural((uint64_t)counts->units), counts->files, plural((uint64_t)counts->files));
+	       cli_plural(counts->units), counts->files, cli_plural(counts->files));
 	/* A rehearsal can't tell: what came before isn't there. */
 	if (dry_run)
 		printf(":\n");
@@ -112,27 +87,12 @@ static void print_store(const struct escrow_status *status)
 	for (int i = 0; i < STATUS_COUNT; i++)
 		devices += status->devices[i];
 	printf("The store has %" PRIu64 " device%s, %" PRIu64 " of them escrowed.\n", devices,
-	       plural(devices), status->devices[STATUS_ESCROWED]);
-	if (stop)
+	       cli_plural((int64_t)devices), status->devices[STATUS_ESCROWED]);
+	if (cli_stop)
 		printf("Stopped before the end: run it again, what is in already does no harm.\n");
 }
 
 /* ---- the whole ---- */
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop = 1;
-}
-
-/* What was read goes in; a second ^C doesn't wait. */
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-}
 
 static void intake_scoped(struct intake **intake)
 {
@@ -147,14 +107,14 @@ static enum error take_in(const struct store_arguments *arguments, struct escrow
 	struct intake_watch watch = {
 		.refused = say_refused, .progress = show_progress, .context = import};
 	cli_actor(&actor);
-	TRY(intake_new(escrow, &actor, &watch, &stop, &intake));
-	catch_signals();
-	import->began_at = time_now();
+	TRY(intake_new(escrow, &actor, &watch, &cli_stop, &intake));
+	cli_catch_signals();
+	progress_begin(&import->progress, "taken in", 0);
 	enum error result = OK;
-	for (int i = 0; i < arguments->rest_count && !stop && !result; i++)
+	for (int i = 0; i < arguments->rest_count && !cli_stop && !result; i++)
 		result = intake_source(intake, arguments->rest[i]);
 	enum error end = intake_end(intake, &import->counts);
-	clear_progress(import);
+	progress_wipe(&import->progress);
 	return result ? result : end;
 }
 
@@ -178,12 +138,13 @@ static int run(int argc, char **argv)
 	int status = cli_store_arguments(&cli_import, argc, argv, 1, INT32_MAX, &arguments);
 	if (status >= 0)
 		return status;
-	struct import import = {.terminal = isatty(STDERR_FILENO) == 1};
+	struct import import = {0};
 	arguments.any_key = true;
 	arguments.heap = IMPORT_HEAP;
 	if (import_all(&arguments, &import))
 		return cli_failed();
-	return stop || import.counts.unread || import.counts.refused ? EXIT_FAILURE : EXIT_SUCCESS;
+	return cli_stop || import.counts.unread || import.counts.refused ? EXIT_FAILURE
+									 : EXIT_SUCCESS;
 }
 
 const struct command cli_import = {

@@ -7,13 +7,10 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t stop;
 
 struct purge {
 	struct escrow *escrow;
@@ -21,26 +18,6 @@ struct purge {
 	int64_t before;
 	bool yes, said_waiting;
 };
-
-static const char *plural(int64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop = 1;
-}
-
-/* The batch at hand is finished; a second ^C doesn't wait. */
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-}
 
 /* ---- before ---- */
 
@@ -51,13 +28,13 @@ static void print_purgeable(const struct purge *purge, const struct escrow_purge
 	time_text(what->oldest, oldest);
 	time_text(what->newest, newest);
 	printf("%" PRId64 " version%s of %" PRId64 " device%s ended before %s", what->versions,
-	       plural(what->versions), what->devices, plural(what->devices), before);
+	       cli_plural(what->versions), what->devices, cli_plural(what->devices), before);
 	if (what->versions)
 		printf(": the oldest %s, the newest %s", oldest, newest);
 	printf(".\n");
 	if (what->vanishing)
 		printf("Of %" PRId64 " device%s that %s taken away no version will be left.\n",
-		       what->vanishing, plural(what->vanishing),
+		       what->vanishing, cli_plural(what->vanishing),
 		       what->vanishing == 1 ? "was" : "were");
 	fflush(stdout);
 }
@@ -81,7 +58,7 @@ static bool going_on(void *context, int64_t destroyed)
 {
 	(void)context;
 	(void)destroyed;
-	return !stop;
+	return !cli_stop;
 }
 
 static bool waiting(void *context)
@@ -93,7 +70,7 @@ static bool waiting(void *context)
 			"before, and the store's files hold it until then\n",
 			purge->store);
 	purge->said_waiting = true;
-	return !stop;
+	return !cli_stop;
 }
 
 static enum error destroy(struct purge *purge, const struct escrow_purgeable *what)
@@ -101,14 +78,14 @@ static enum error destroy(struct purge *purge, const struct escrow_purgeable *wh
 	struct actor actor;
 	int64_t destroyed = 0;
 	cli_actor(&actor);
-	catch_signals();
+	cli_catch_signals();
 	enum error result =
 		escrow_purge(purge->escrow, &actor, purge->before,
 			     &(struct escrow_purging){
 				     .going_on = going_on, .waiting = waiting, .context = purge},
 			     &destroyed);
 	if (destroyed || result)
-		printf("%" PRId64 " version%s %s destroyed.\n", destroyed, plural(destroyed),
+		printf("%" PRId64 " version%s %s destroyed.\n", destroyed, cli_plural(destroyed),
 		       destroyed == 1 ? "was" : "were");
 	TRY(result);
 	if (destroyed || what->unfinished)

@@ -6,7 +6,6 @@
 
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +16,6 @@
 #define HEAP_MAX ((size_t)32 * 1024 * 1024)
 
 #define NAMED 20 /* versions that are left and named; the rest is counted */
-
-static volatile sig_atomic_t stop;
 
 struct rekeying {
 	const char *store;
@@ -100,28 +97,13 @@ static int parse(int argc, char **argv, const char **add, const char **retire,
 
 /* ---- while it works ---- */
 
-static void on_signal(int number)
-{
-	(void)number;
-	stop = 1;
-}
-
-/* The batch at hand is finished; a second ^C doesn't wait, and does no harm either. */
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-}
-
 static bool on_step(void *context, enum rekey_step step, int64_t done, int64_t total)
 {
 	struct rekeying *rekeying = context;
 	if (step == REKEY_SEALING) {
 		rekeying->progress.total = total;
 		progress_show(&rekeying->progress, done);
-		return !stop;
+		return !cli_stop;
 	}
 	progress_wipe(&rekeying->progress);
 	if (step == REKEY_COMPACTING)
@@ -135,7 +117,7 @@ static bool on_step(void *context, enum rekey_step step, int64_t done, int64_t t
 			"`escrowfs rekey %s` takes it up again\n",
 			rekeying->store, rekeying->store);
 	rekeying->waits = step == REKEY_WAITING;
-	return !stop;
+	return !cli_stop;
 }
 
 static void on_left(void *context, const char *sentence)
@@ -149,11 +131,6 @@ static void on_left(void *context, const char *sentence)
 }
 
 /* ---- what became of it ---- */
-
-static const char *plural(int64_t n)
-{
-	return n == 1 ? "" : "s";
-}
 
 /* What the operator should know of the new recipients, however far the seals are. */
 static void warn_of_recipients(const struct rekeying *rekeying)
@@ -185,10 +162,10 @@ static void print_sealed(const struct rekeying *rekeying)
 	const struct escrow_rekeyed *done = &rekeying->done;
 	if (done->total)
 		printf("%" PRId64 " version%s sealed anew, to %d recipient%s.", done->sealed,
-		       plural(done->sealed), done->recipients, plural(done->recipients));
+		       cli_plural(done->sealed), done->recipients, cli_plural(done->recipients));
 	else
 		printf("Every version is sealed to the %d recipient%s of today.", done->recipients,
-		       plural(done->recipients));
+		       cli_plural(done->recipients));
 	if (done->clean && !done->unopened && !done->damaged)
 		printf(" No older seal is left in the store's files.");
 	printf("\n");
@@ -308,7 +285,7 @@ static enum error rekey(struct rekeying *rekeying)
 	TRY(cli_open(&rekeying->arguments, &escrow));
 	if (rekeying->list)
 		return list(escrow, rekeying->store);
-	catch_signals();
+	cli_catch_signals();
 	progress_begin(&rekeying->progress, "versions sealed anew", 0);
 	enum error result = escrow_rekey(escrow, &actor, &rekeying->how, &watch, &rekeying->done);
 	progress_wipe(&rekeying->progress);

@@ -75,7 +75,8 @@ static enum error print(struct escrow *escrow, const char *store)
 	printf("served by   %s\n", *status.served_by ? status.served_by : "nobody");
 	print_devices(status.devices);
 	if (status.unverified)
-		printf("unverified      %8" PRIu64 "  from a backup; each is opened and verified when "
+		printf("unverified      %8" PRIu64
+		       "  from a backup; each is opened and verified when "
 		       "it is first read, or all of them when they are imported with the key\n",
 		       status.unverified);
 	printf("key         %s%s\n", status.key_uri,
