@@ -51,6 +51,15 @@ changed() {
 	END
 }
 
+# Everything is sealed to one more key: all seals are others then, and nothing else is.
+rekey() {
+	umount "$X" # or it would be waited for
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 30 -subj /CN=another \
+		-keyout "$T/another.pem" -out "$T/another.crt" 2>/dev/null
+	escrowfs rekey "$S" --add "$T/another.crt" >"$T/rekey.out"
+}
+rekeyed() { (cd "$X" && find audit devices removed -name audit -o -name '*.pem' -o -name token -size +0) | LC_ALL=C sort; }
+
 # All that a restore is about (modes and owners are in the ACLs).
 picture() { # picture DIR
 	(cd "$1" && find . \( -type f -printf '%P %m %U %G %T@\n' -o -printf '%P %y %l\n' \) | LC_ALL=C sort &&
@@ -73,6 +82,9 @@ cycle() {
 	change
 	seal
 	assert_equal "$("${program}_next")" "$(changed)"
+	rekey
+	seal
+	assert_equal "$("${program}_next")" "$(rekeyed)"
 	seal
 	assert_equal "$("${program}_next")" ''
 	mkdir "$T/out"
