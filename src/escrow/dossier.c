@@ -24,40 +24,18 @@ void dossier_free(struct dossier *dossier)
 	dossier->count = 0;
 }
 
-struct gathering {
-	struct dossier *dossier;
-	int cap;
-	bool failed;
-};
-
-static bool gather(void *context, const struct version *version, const char *udid)
-{
-	(void)udid;
-	struct gathering *g = context;
-	struct dossier *d = g->dossier;
-	if (d->count == g->cap) {
-		int cap = g->cap ? 2 * g->cap : 4;
-		struct version *more = realloc(d->versions, (size_t)cap * sizeof *more);
-		if (!more) {
-			g->failed = true;
-			return false;
-		}
-		d->versions = more;
-		g->cap = cap;
-	}
-	if (!version->ended_at)
-		d->current = d->count;
-	d->versions[d->count++] = *version;
-	return true;
-}
-
 static enum error load_versions(struct tx *tx, struct dossier *dossier)
 {
 	dossier_free(dossier);
 	dossier->current = -1;
-	struct gathering g = {.dossier = dossier};
-	TRY(store_versions(tx, dossier->device.id, 0, gather, &g));
-	return g.failed ? fail(ERR_MEMORY, "out of memory") : OK;
+	struct versions all = {0};
+	enum error result = store_versions(tx, dossier->device.id, 0, versions_gather, &all);
+	dossier->versions = all.list;
+	dossier->count = all.count;
+	for (int i = 0; i < all.count; i++)
+		if (!all.list[i].ended_at)
+			dossier->current = i;
+	return result ? result : versions_whole(&all);
 }
 
 static enum error load_rest(struct tx *tx, struct dossier *dossier)

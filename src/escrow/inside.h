@@ -41,6 +41,21 @@ struct escrow {
  */
 #define TRIES 8
 
+/* ---- versions.c ---- */
+
+/* Versions, as a question to the store gives them. From zeros; freed with versions_free(). */
+struct versions {
+	struct version *list;
+	int count, cap;
+	bool failed; /* there was no memory for all of them: see versions_whole() */
+};
+
+/* For store_versions() and its like: one more. `versions` is the context. */
+bool versions_gather(void *versions, const struct version *, const char *udid);
+/* ERR_MEMORY: some are missing. */
+enum error versions_whole(const struct versions *);
+void versions_free(struct versions *);
+
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
 struct dossier {

@@ -10,7 +10,6 @@
 #include "json.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- looking ---- */
@@ -90,42 +89,13 @@ enum error escrow_past(struct escrow *escrow, const struct device *device, store
 	return store_versions_named(tx, device->udid, sift, &sifting);
 }
 
-struct collecting {
-	struct version *versions;
-	int count, cap;
-	bool failed;
-};
-
-static bool collect(void *context, const struct version *version, const char *udid)
-{
-	struct collecting *all = context;
-	(void)udid;
-	if (all->count == all->cap) {
-		int cap = all->cap ? 2 * all->cap : 8;
-		struct version *more = realloc(all->versions, (size_t)cap * sizeof *more);
-		all->failed = !more;
-		if (!more)
-			return false;
-		all->versions = more;
-		all->cap = cap;
-	}
-	all->versions[all->count++] = *version;
-	return true;
-}
-
-static void collecting_free(struct collecting *all)
-{
-	free(all->versions);
-}
-
 enum error escrow_removed_security(struct escrow *escrow, const struct device *device,
 				   struct bytes *text)
 {
-	SCOPED(collecting_free) struct collecting all = {0};
-	TRY(escrow_past(escrow, device, collect, &all));
-	if (all.failed)
-		return fail(ERR_MEMORY, "out of memory");
-	return json_removed_write(device, all.versions, all.count, text);
+	SCOPED(versions_free) struct versions all = {0};
+	TRY(escrow_past(escrow, device, versions_gather, &all));
+	TRY(versions_whole(&all));
+	return json_removed_write(device, all.list, all.count, text);
 }
 
 enum error escrow_past_version(struct escrow *escrow, int64_t id, struct version *out)
