@@ -73,6 +73,8 @@ void seal_key_scoped(struct seal_key **);
  * call it before threads use the key.
  */
 int seal_key_recipient(struct seal_key *, const struct recipients *);
+/* The question alone: remembers nothing, and may be asked at any time. */
+bool seal_key_fits(const struct seal_key *, const struct recipients *);
 
 /* Does the path (its directory too, when the file isn't there yet) lie inside directory `dir`?
  * Symbolic links are followed. */

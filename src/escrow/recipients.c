@@ -195,7 +195,7 @@ static enum error remember(struct tx *tx, struct changing *changing)
 	char place[STORE_URI_MAX], reason[STORE_URI_MAX + 64];
 	TRY(recipients_new(&recipients));
 	TRY(store_recipients(tx, gather, recipients));
-	if (!escrow->key || seal_key_recipient(escrow->key, recipients) < 0)
+	if (!escrow->key || !seal_key_fits(escrow->key, recipients))
 		return fail(ERR_INVALID,
 			    "%s: this private key is none of the recipients of store %s and is not "
 			    "remembered; add its certificate first, with --add CERT",

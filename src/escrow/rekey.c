@@ -318,7 +318,7 @@ static enum error try_key(struct rekey *rekey)
 
 static bool is_recipient(const struct escrow *escrow)
 {
-	return seal_key_recipient(escrow->key, escrow->recipients) >= 0;
+	return seal_key_fits(escrow->key, escrow->recipients);
 }
 
 static enum error check_key(struct rekey *rekey, const struct escrow_rekey *how,

@@ -35,14 +35,11 @@ enum error sealing_load(struct escrow *escrow)
 	return read_recipients(tx, &escrow->recipients, &escrow->generation);
 }
 
-/*
- * The mount goes on: it escrows, and opens what isn't sealed anew yet. (Its key has its certificate
- * since it was loaded, so that to ask whose it is sets nothing.)
- */
+/* The mount goes on: it escrows, and opens what isn't sealed anew yet. */
 static void warn_without_key(struct escrow *escrow)
 {
 	if (escrow->mode == ESCROW_SERVE && escrow->key &&
-	    seal_key_recipient(escrow->key, escrow->recipients) < 0)
+	    !seal_key_fits(escrow->key, escrow->recipients))
 		log_say(LOG_LEVEL_WARNING,
 			"%s: a rekey retired the private key of this mount, %s: it opens nothing "
 			"that is sealed from now on (ENOKEY). Tokens are still escrowed. Mount "

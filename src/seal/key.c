@@ -238,15 +238,24 @@ void seal_key_scoped(struct seal_key **key)
 	*key = NULL;
 }
 
+static int find_recipient(const struct seal_key *key, const struct recipients *recipients)
+{
+	for (int i = 0; i < recipients_count(recipients); i++)
+		if (key_fits(key->key, sk_X509_value(recipients->certificates, i)))
+			return i;
+	return -1;
+}
+
+bool seal_key_fits(const struct seal_key *key, const struct recipients *recipients)
+{
+	return find_recipient(key, recipients) >= 0;
+}
+
 int seal_key_recipient(struct seal_key *key, const struct recipients *recipients)
 {
-	for (int i = 0; i < recipients_count(recipients); i++) {
-		X509 *certificate = sk_X509_value(recipients->certificates, i);
-		if (!key_fits(key->key, certificate))
-			continue;
-		if (!key->certificate && X509_up_ref(certificate))
-			key->certificate = certificate;
-		return i;
-	}
-	return -1;
+	int i = find_recipient(key, recipients);
+	X509 *certificate = i < 0 ? NULL : sk_X509_value(recipients->certificates, i);
+	if (certificate && !key->certificate && X509_up_ref(certificate))
+		key->certificate = certificate;
+	return i;
 }
