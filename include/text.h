@@ -47,6 +47,12 @@ void hex_write(const uint8_t *bytes, size_t n, char *out);
 /* Exactly 2 n hex digits of any case. */
 bool hex_read(const char *text, size_t n, uint8_t *out);
 
+/* UTF-8 without the control characters that XML forbids (all but tab, CR and LF). */
+bool utf8_valid(const uint8_t *, size_t);
+
+/* UTF-8 without any control character. */
+bool text_plain(const char *text);
+
 /*
  * The form in which a serial number, a UDID or an IMEI is looked up: lower-case, ASCII only. Text
  * that does not fit is cut. Returns out.

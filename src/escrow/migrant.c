@@ -16,6 +16,7 @@ struct migrant_arrival {
 	struct arrival base;
 	char from[256];
 	bool user_enrolled, messages, disabled;
+	bool dated; /* it is known when its Authenticate came, which has the facts */
 	int64_t enrolled_at, seen_at, disabled_at; /* 0: not known */
 	struct facts reported;
 	struct sealed sealed; /* size 0: no token */
@@ -105,12 +106,22 @@ static enum error record(struct tx *tx, struct migrant_arrival *this, const stru
 					 .reason = reason});
 }
 
+/* Nobody knows how old they are: what is known stands. */
+static void leave_known(struct facts *reported, const struct facts *known)
+{
+	for (int i = 0; i < FACT_COUNT; i++)
+		if (known->of[i].at)
+			reported->of[i] = (struct fact){0};
+}
+
 static enum error apply_facts(struct tx *tx, struct migrant_arrival *this, struct dossier *dossier,
 			      int64_t now)
 {
-	struct facts before = dossier->facts;
+	struct facts before = dossier->facts, reported = this->reported;
 	bool anew = this->base.arrived.device_new;
-	if (!facts_merge(&dossier->facts, &this->reported)) {
+	if (!this->dated)
+		leave_known(&reported, &before);
+	if (!facts_merge(&dossier->facts, &reported)) {
 		dossier->facts = before;
 		return OK;
 	}
@@ -231,6 +242,7 @@ static void set_times(struct migrant_arrival *this, struct migrant *migrant, int
 	this->disabled = migrant->disabled;
 	this->disabled_at = not_after(migrant->disabled_at, now);
 	this->enrolled_at = first_of(migrant->authenticate_at, migrant->token_update_at);
+	this->dated = migrant->authenticate_at != 0;
 }
 
 static enum error prepare(struct migrant_arrival *this, const struct migrant *given, bool again)

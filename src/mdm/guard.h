@@ -61,9 +61,6 @@ uint64_t big_endian(const uint8_t *, unsigned n);
 size_t lead(const uint8_t *, size_t);
 bool is_blank(uint8_t);
 
-/* UTF-8 without the control characters that XML forbids (all but tab, CR and LF). */
-bool utf8_valid(const uint8_t *, size_t);
-
 /*
  * Reads what mdm_headers_end() found: the Identity header as lower-case hex, "" when there is none.
  * ERR_INVALID: it isn't 64 hex digits, or there are two.

@@ -110,10 +110,7 @@ enum error property_text(plist_t dict, const char *key, char *out, size_t size)
 		return fail(ERR_INVALID, "%s has a NUL in it", key);
 	if (len >= size)
 		return fail(ERR_INVALID, "%s is longer than %zu bytes", key, size - 1);
-	bool plain = utf8_valid((const uint8_t *)text, len);
-	for (uint64_t i = 0; plain && i < len; i++)
-		plain = (unsigned char)text[i] >= ' ' && text[i] != 0x7f;
-	if (!plain)
+	if (!text_plain(text))
 		return fail(ERR_INVALID, "%s has characters that aren't text", key);
 	memcpy(out, text, len + 1);
 	return OK;

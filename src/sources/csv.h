@@ -21,7 +21,7 @@
  *   its serial    serial_number, hardware_serial, serial
  *   messages      authenticate, token_update                       (property lists, as they came)
  *   the token     bootstrap_token_b64, bootstrap_token, token      (base64)
- *   its time      bootstrap_token_at, escrowed_at
+ *   their times   authenticate_at, token_update_at; bootstrap_token_at, escrowed_at
  *
  * Where a table has several of a kind, the one that stands first here is taken: a table may count
  * its rows in `id` and have a `udid` too. Other columns (unlock_token, identity_cert ...) are read
@@ -46,7 +46,7 @@ struct csv_row {
 	const uint8_t *authenticate, *token_update;
 	size_t authenticate_len, token_update_len;
 	const char *token; /* base64, unchecked */
-	int64_t token_at;
+	int64_t authenticate_at, token_update_at, token_at; /* 0: not said */
 };
 
 /* Takes a row. What is wrong with it is the callee's to tell; an error ends the reading. */

@@ -23,6 +23,8 @@ static const char *const names[CSV_CELLS][NAMES] = {
 	[CSV_AUTHENTICATE] = {"authenticate"},
 	[CSV_TOKEN_UPDATE] = {"token_update"},
 	[CSV_TOKEN] = {"bootstrap_token_b64", "bootstrap_token", "token"},
+	[CSV_AUTHENTICATE_AT] = {"authenticate_at"},
+	[CSV_TOKEN_UPDATE_AT] = {"token_update_at"},
 	[CSV_TOKEN_AT] = {"bootstrap_token_at", "escrowed_at"},
 };
 
@@ -130,6 +132,8 @@ const char *csv_cell_name(enum csv_cell cell)
 		[CSV_AUTHENTICATE] = "the Authenticate message",
 		[CSV_TOKEN_UPDATE] = "the TokenUpdate message",
 		[CSV_TOKEN] = "the token",
+		[CSV_AUTHENTICATE_AT] = "the Authenticate message's time",
+		[CSV_TOKEN_UPDATE_AT] = "the TokenUpdate message's time",
 		[CSV_TOKEN_AT] = "the token's time",
 	};
 	return said[cell];
@@ -227,18 +231,16 @@ static bool looks_like_time(const char *text)
 	return strlen(text) < 40 && !text[strspn(text, "0123456789 :.+-TtZz")];
 }
 
-enum error csv_time(const char *text, int64_t *at)
+#define TIMES "write it as 2024-03-01 12:34:56+00, as RFC 3339 has it, or in seconds since 1970"
+
+enum error csv_time(enum csv_cell cell, const char *text, int64_t *at)
 {
 	char whole[48];
 	*at = 0;
 	if (!looks_like_time(text))
-		return fail(ERR_INVALID, "what it has for the token's time is none");
+		return fail(ERR_INVALID, "what it has for %s is none: " TIMES, csv_cell_name(cell));
 	if (strncmp(text, "0000-00-00", 10) == 0 || epoch_read(text, at) ||
 	    (zone_complete(text, whole, sizeof whole) && time_read(whole, at)))
 		return OK;
-	return fail(
-		ERR_INVALID,
-		"\"%s\" is no time that can be read: write it as 2024-03-01 12:34:56+00, as RFC "
-		"3339 has it, or in seconds since 1970",
-		text);
+	return fail(ERR_INVALID, "\"%s\" is no time that can be read: " TIMES, text);
 }

@@ -18,6 +18,8 @@ enum csv_cell {
 	CSV_AUTHENTICATE,
 	CSV_TOKEN_UPDATE,
 	CSV_TOKEN,
+	CSV_AUTHENTICATE_AT,
+	CSV_TOKEN_UPDATE_AT,
 	CSV_TOKEN_AT,
 	CSV_CELLS
 };
@@ -62,8 +64,9 @@ size_t csv_unescape(uint8_t *field, size_t len);
 
 /*
  * Reads a time as databases write them: 2024-03-01 12:34:56.789+00, RFC 3339, without a zone (then
- * it is UTC), or seconds since 1970. MySQL's zero date is 0. ERR_INVALID: none of these.
+ * it is UTC), or seconds since 1970. MySQL's zero date is 0. ERR_INVALID: none of these; `cell` is
+ * what the sentence says of it.
  */
-enum error csv_time(const char *text, int64_t *at);
+enum error csv_time(enum csv_cell cell, const char *text, int64_t *at);
 
 #endif

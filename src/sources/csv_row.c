@@ -90,6 +90,12 @@ static const char *text_of(const struct csv_rows *rows, enum csv_cell cell)
 	return rows->cells[cell].len ? (const char *)rows->cells[cell].data : NULL;
 }
 
+static enum error time_of(const struct csv_rows *rows, enum csv_cell cell, int64_t *at)
+{
+	const char *text = text_of(rows, cell);
+	return text ? csv_time(cell, text, at) : OK;
+}
+
 static enum error hand_over(struct csv_rows *rows)
 {
 	const struct secret *authenticate = &rows->cells[CSV_AUTHENTICATE];
@@ -104,12 +110,12 @@ static enum error hand_over(struct csv_rows *rows)
 		.token_update_len = token_update->len,
 		.token = text_of(rows, CSV_TOKEN),
 	};
-	const char *at = text_of(rows, CSV_TOKEN_AT);
 	TRY(rows->error);
 	if (!row.udid)
 		return fail(ERR_INVALID, "it names no device");
-	if (at)
-		TRY(csv_time(at, &row.token_at));
+	TRY(time_of(rows, CSV_AUTHENTICATE_AT, &row.authenticate_at));
+	TRY(time_of(rows, CSV_TOKEN_UPDATE_AT, &row.token_update_at));
+	TRY(time_of(rows, CSV_TOKEN_AT, &row.token_at));
 	rows->over = rows->each(rows->context, &row);
 	return OK;
 }

@@ -23,7 +23,7 @@
 
 static volatile sig_atomic_t stop;
 
-/* What came out, as text: a row "line udid serial A[authenticate] T[..] token @at|", a refusal
+/* What came out, as text: a row "line udid serial A[authenticate] T[..] token A@.. T@.. @at|", a refusal
  * "line!udid sentence|". */
 struct told {
 	char text[8192];
@@ -52,6 +52,14 @@ static void tell_message(struct told *told, char kind, const uint8_t *message, s
 		tell(told, " %c[%.*s]", kind, (int)len, (const char *)message);
 }
 
+static void tell_time(struct told *told, const char *of, int64_t time)
+{
+	char at[TEXT_TIME];
+	time_text(time, at);
+	if (time)
+		tell(told, " %s@%s", of, at);
+}
+
 static enum error on_row(void *context, const struct csv_row *row)
 {
 	struct told *told = context;
@@ -63,11 +71,9 @@ static enum error on_row(void *context, const struct csv_row *row)
 	tell_message(told, 'T', row->token_update, row->token_update_len);
 	if (row->token)
 		tell(told, " %s", row->token);
-	if (row->token_at) {
-		char at[TEXT_TIME];
-		time_text(row->token_at, at);
-		tell(told, " @%s", at);
-	}
+	tell_time(told, "A", row->authenticate_at);
+	tell_time(told, "T", row->token_update_at);
+	tell_time(told, "", row->token_at);
 	tell(told, "|");
 	if (!told->stop_after || told->rows < told->stop_after)
 		return OK;
@@ -176,10 +182,12 @@ static void columns_of_nanomdm(void **state)
 	EXPECT("id,identity_cert,serial_number,unlock_token,authenticate,authenticate_at,token_"
 	       "update,"
 	       "bootstrap_token_b64,bootstrap_token_at\n"
-	       "U-1,\"-----BEGIN\nx\",C02A,,\"<plist a=\"\"1\"\">\n\n</plist>\n\",2024-01-01,"
+	       "U-1,\"-----BEGIN\nx\",C02A,,\"<plist a=\"\"1\"\">\n\n</plist>\n\",2024-01-01 "
+	       "00:00:00,"
 	       "<t/>,QUJD,2024-03-01 12:34:56.789+00\n"
 	       "U-2,,,,<a/>,,,,\n",
-	       "2 U-1 C02A A[<plist a=\"1\">\n\n</plist>\n] T[<t/>] QUJD @2024-03-01T12:34:56.789Z|"
+	       "2 U-1 C02A A[<plist a=\"1\">\n\n</plist>\n] T[<t/>] QUJD "
+	       "A@2024-01-01T00:00:00.000Z @2024-03-01T12:34:56.789Z|"
 	       "7 U-2 A[<a/>]|");
 }
 
@@ -369,16 +377,21 @@ static void times(void **state)
 	};
 	for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
 		int64_t at = -1;
-		enum error error = csv_time(of[i].text, &at);
+		enum error error = csv_time(CSV_TOKEN_AT, of[i].text, &at);
 		if (error != (of[i].at < 0 ? ERR_INVALID : OK) ||
 		    (!error && at / 1000000 != of[i].at))
 			fail_msg("%s", of[i].text);
 	}
 	EXPECT("udid,token,escrowed_at\nU-1,a,yesterday\nU-2,b,2024-03-01\nU-3,c,1709296496\n",
-	       "2!U-1 what it has for the token's time is none|"
+	       "2!U-1 what it has for the token's time is none: write it as 2024-03-01 "
+	       "12:34:56+00, as RFC 3339 has it, or in seconds since 1970|"
 	       "3!U-2 \"2024-03-01\" is no time that can be read: write it as 2024-03-01 "
 	       "12:34:56+00, as RFC 3339 has it, or in seconds since 1970|"
 	       "4 U-3 c @2024-03-01T12:34:56.000Z|");
+	EXPECT("udid,authenticate_at,token_update_at\nU-1,1709296496,1709296497\nU-2,,x\n",
+	       "2 U-1 A@2024-03-01T12:34:56.000Z T@2024-03-01T12:34:57.000Z|"
+	       "3!U-2 what it has for the TokenUpdate message's time is none: write it as "
+	       "2024-03-01 12:34:56+00, as RFC 3339 has it, or in seconds since 1970|");
 }
 
 /* ---- sizes ---- */

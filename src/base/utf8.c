@@ -1,4 +1,6 @@
-#include "guard.h"
+#include "text.h"
+
+#include <string.h>
 
 /*
  * How many bytes the character at `text` has; 0: it isn't one. The second byte's range is what
@@ -37,4 +39,12 @@ bool utf8_valid(const uint8_t *text, size_t len)
 			return false;
 	}
 	return true;
+}
+
+bool text_plain(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return false;
+	return utf8_valid((const uint8_t *)text, strlen(text));
 }
