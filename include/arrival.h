@@ -63,8 +63,10 @@ enum error escrow_message_prepare(struct escrow *, const struct actor *, const u
  * written, so that nothing of it is newer.
  *
  * Facts and tokens that the store has newer ones of stay behind those: an older token becomes a
- * version that has ended. Facts of an Authenticate without a time give way to all that are known. A token that the device ever had here changes nothing. No device becomes
- * stale. Nothing is kept of the messages but facts.
+ * version that has ended. Facts of an Authenticate without a time give way to all that are known. A
+ * token that the device ever had here changes nothing. No device becomes stale. One that was taken
+ * away here after all that is told of it isn't brought back: its token joins the past. Nothing is
+ * kept of the messages but facts.
  */
 struct migrant {
 	char udid[UDID_MAX + 1];

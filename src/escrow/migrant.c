@@ -18,6 +18,7 @@ struct migrant_arrival {
 	bool user_enrolled, messages, disabled;
 	bool dated; /* it is known when its Authenticate came, which has the facts */
 	int64_t enrolled_at, seen_at, disabled_at; /* 0: not known */
+	int64_t told_at;			   /* the newest moment that it tells of */
 	struct facts reported;
 	struct sealed sealed; /* size 0: no token */
 };
@@ -203,13 +204,69 @@ static enum error apply_token(struct tx *tx, struct migrant_arrival *this, struc
 	return OK;
 }
 
+/* ---- one that was taken away here ---- */
+
+static enum error find_taken_away(struct tx *tx, const struct migrant_arrival *this,
+				  struct device *past)
+{
+	enum error found = store_removed_named(tx, this->base.udid, past);
+	if (found == OK && this->told_at > past->removed_at)
+		past->id = 0;
+	return found == ERR_NOT_FOUND ? OK : found;
+}
+
+struct search {
+	const uint8_t *mac;
+	bool found;
+};
+
+static bool look_for_mac(void *context, const struct version *version, const char *udid,
+			 bool removed)
+{
+	struct search *search = context;
+	(void)udid;
+	(void)removed;
+	search->found = seal_equal(version->mac, search->mac, STORE_DIGEST);
+	return !search->found;
+}
+
+/* It isn't brought back, but nothing is lost. */
+static enum error join_past(struct tx *tx, struct migrant_arrival *this, const struct device *past,
+			    int64_t now)
+{
+	struct arrived *arrived = &this->base.arrived;
+	struct dossier dossier = {.device = *past, .current = -1};
+	struct sealed sealed = this->sealed;
+	struct search search = {.mac = sealed.mac};
+	struct effect effect;
+	if (!sealed.size)
+		return OK;
+	TRY(store_versions_named(tx, past->udid, look_for_mac, &search));
+	arrived->tokens_same = search.found;
+	if (search.found)
+		return OK;
+	sealed.at = first_of(sealed.at, now);
+	TRY(token_keep_past(tx, this->base.escrow, &dossier, this->base.actor, &sealed, this->from,
+			    now, &effect));
+	arrived->tokens_new = 1;
+	arrived->had_effect = true;
+	return store_removed_touch(tx, past->id, now);
+}
+
+/* ---- the change ---- */
+
 static enum error apply(struct tx *tx, void *context)
 {
 	struct migrant_arrival *this = context;
 	struct arrived *arrived = &this->base.arrived;
 	SCOPED(dossier_free) struct dossier dossier;
+	struct device past = {0};
 	int64_t now = time_now();
 	enum error found = dossier_find(tx, this->base.udid, &dossier);
+	if (found == ERR_NOT_FOUND)
+		TRY(find_taken_away(tx, this, &past));
+	if (past.id)
+		return join_past(tx, this, &past, now);
 	arrived->device_new = found == ERR_NOT_FOUND;
 	if (arrived->device_new)
 		TRY(dossier_create(tx, this->base.udid, this->user_enrolled, now, &dossier));
@@ -231,6 +288,11 @@ static int64_t not_after(int64_t at, int64_t now)
 	return at < now ? at : now;
 }
 
+static int64_t later_of(int64_t at, int64_t other)
+{
+	return at > other ? at : other;
+}
+
 /* What stands in for times that the source doesn't give; none of them lies in the future. */
 static void set_times(struct migrant_arrival *this, struct migrant *migrant, int64_t now)
 {
@@ -241,6 +303,10 @@ static void set_times(struct migrant_arrival *this, struct migrant *migrant, int
 	this->seen_at = migrant->seen_at;
 	this->disabled = migrant->disabled;
 	this->disabled_at = not_after(migrant->disabled_at, now);
+	this->told_at =
+		first_of(later_of(later_of(migrant->authenticate_at, migrant->token_update_at),
+				  later_of(migrant->token_at, this->disabled_at)),
+			 first_of(this->seen_at, now));
 	this->enrolled_at = first_of(migrant->authenticate_at, migrant->token_update_at);
 	this->dated = migrant->authenticate_at != 0;
 }

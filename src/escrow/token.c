@@ -196,7 +196,7 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 /* When what came at `at` was followed by something else: the first such time that is known. */
 static int64_t overtaken_at(const struct dossier *dossier, int64_t at, int64_t now)
 {
-	int64_t first = now;
+	int64_t first = dossier->device.removed_at ? dossier->device.removed_at : now;
 	for (int i = 0; i < dossier->count; i++) {
 		const struct version *version = &dossier->versions[i];
 		const int64_t times[] = {version->escrowed_at, version->confirmed_at,
@@ -223,7 +223,7 @@ enum error token_keep_past(struct tx *tx, struct escrow *escrow, struct dossier 
 		.escrowed_at = sealed->at,
 		.sealed_at = now,
 		.ended_at = overtaken_at(dossier, sealed->at, now),
-		.end = END_REPLACED,
+		.end = dossier->device.removed_at ? END_REMOVED : END_REPLACED,
 	};
 	char reason[256];
 	snprintf(reason, sizeof reason,

@@ -171,19 +171,33 @@ $TOKEN_2"
 	assert_equal "$(state)" "$before"
 }
 
-@test "a device that was taken away here comes back as a new one, and its number is never used again" {
+@test "a device that was taken away here isn't brought back by what is older; its token joins the past" {
+	local number
+	device $B
+	rmdir "$D"
 	table postgres
 	escrowfs import "$S" "$F"
+	[ ! -e "$M/devices/$B" ]
+	run -0 escrowfs history "$S" $B
+	assert_has "$output" '2024-03-01T12:34:56.789Z'
+	assert_equal "$(grep -c removed <<<"$output") $(grep -c current <<<"$output" || :)" '1 0'
 	D=$M/devices/$A
-	local number
 	number=$(json_of '["Escrow"]["DeviceId"]')
 	truncate -s 0 "$D/token"
 	rmdir "$D"
+	before=$(state)
 	run -0 --separate-stderr escrowfs import "$S" "$F"
-	assert_equal "$(counts)" '1 1 1 0'
-	assert_equal "$(tokens $A)" "$TOKEN_1"
+	assert_equal "$(counts)" '0 0 2 0'
+	assert_equal "$(state)" "$before"
+	# What is newer than its removal comes; so it does to one that was made again.
+	table postgres "$(date -u '+%F %T.%6N+00')"
+	run -0 --separate-stderr escrowfs import "$S" "$F"
+	assert_equal "$(counts)" '2 2 0 0'
+	assert_equal "$(tokens $A $B)" "$TOKEN_1
+$TOKEN_2"
 	[ "$(json_of '["Escrow"]["DeviceId"]')" -gt "$number" ]
 	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
 }
 
 @test "--dry-run writes nothing, with refusals too; without any key the table moves in" {
