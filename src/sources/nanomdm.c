@@ -3,7 +3,7 @@
  * the device and its Bootstrap Token as raw bytes. When something was said is when its file was
  * written.
  *
- * MUST: what was read of a token's file is in secure memory alone. (test: token_in_secret)
+ * MUST: what was read of a token's file is in secure memory alone. (test: enrolment_in_secret)
  */
 #include "sources/kinds.h"
 

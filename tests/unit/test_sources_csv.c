@@ -5,6 +5,8 @@
 #include "sources/csv_columns.h"
 #include "text.h"
 
+#include "needle.h"
+
 #include <openssl/crypto.h>
 
 #include <setjmp.h>
@@ -551,22 +553,6 @@ static void told_by_content(void **state)
 
 /* ---- secrets ---- */
 
-/* The token of these tests is nowhere in the program's own text: it is put together when needed. */
-#define NEEDLE 40
-
-static char needle(int i)
-{
-	return (char)('A' + (i * 7 + 11) % 26);
-}
-
-static bool needle_at(const char *at)
-{
-	int i = 0;
-	while (i < NEEDLE && at[i] == needle(i))
-		i++;
-	return i == NEEDLE;
-}
-
 /* Three rows, where a '$' stands for the needle. */
 static void write_needles(int fd, const void *what)
 {
@@ -577,53 +563,6 @@ static void write_needles(int fd, const void *what)
 			for (int i = 0; i < (*c == '$' ? NEEDLE : 1); i++)
 				fputc(*c == '$' ? needle(i) : *c, out);
 	fclose(out);
-}
-
-#define PAGE ((size_t)4096)
-
-/* What is looked at is copied here, by the kernel: parts of a process' memory nobody may touch. */
-static char copy[16 * PAGE + NEEDLE];
-
-static int needles_between(uintptr_t from, size_t n, bool kept)
-{
-	int found = 0;
-	struct iovec to = {copy, n}, of = {(void *)from, n}; /* NOLINT */
-	ssize_t got = process_vm_readv(getpid(), &to, 1, &of, 1, 0);
-	if (got < NEEDLE)
-		return 0;
-	const char *end = copy + got - NEEDLE + 1;
-	for (const char *c = copy; (c = memchr(c, needle(0), (size_t)(end - c))); c++) {
-		const char *here = (const char *)from + (c - copy); /* NOLINT */
-		bool is_copy = here >= copy && here < copy + sizeof copy;
-		if (needle_at(c) && !is_copy && !(kept && CRYPTO_secure_allocated(here)))
-			found++;
-	}
-	return found;
-}
-
-/* How often the needle is in this process' memory; in secure memory it isn't counted while `kept`. */
-static int needles(bool kept)
-{
-	int found = 0;
-	char line[512];
-	FILE *maps = fopen("/proc/self/maps", "r");
-	assert_non_null(maps);
-	while (fgets(line, sizeof line, maps)) {
-		uintptr_t from, to;
-		char rights[8];
-		/* What a sanitizer reserves is huge. */
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
-		    to - from > (uintptr_t)1 << 28)
-			continue;
-		for (; from < to; from += 16 * PAGE) {
-			size_t left = to - from;
-			found += needles_between(from, left < sizeof copy ? left : sizeof copy,
-						 kept);
-		}
-	}
-	fclose(maps);
-	memset(copy, 0, sizeof copy);
-	return found;
 }
 
 static enum error look_for_needles(void *context, const struct csv_row *row)
