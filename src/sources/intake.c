@@ -39,6 +39,7 @@ struct intake {
 	struct intake_counts counts;
 	struct seen *seen; /* a rehearsal's: what would be there by now */
 	struct batch *gathering, *under_way;
+	int depth;
 	enum error broken; /* nothing goes on after that */
 	char why[512];
 };
@@ -56,6 +57,11 @@ bool intake_stopped(const struct intake *intake)
 const volatile sig_atomic_t *intake_stop(const struct intake *intake)
 {
 	return intake->stop;
+}
+
+int intake_descend(struct intake *intake, int more)
+{
+	return intake->depth += more;
 }
 
 /* ---- what is counted and said ---- */

@@ -49,6 +49,9 @@ enum error intake_refuse(struct intake *, const char *file, const char *item, in
 void intake_file(struct intake *);
 void intake_unread(struct intake *, const char *file);
 
+/* How many directories, one within the other, are being read, after so many more. */
+int intake_descend(struct intake *, int more);
+
 /* No more is to be read. */
 bool intake_stopped(const struct intake *);
 const volatile sig_atomic_t *intake_stop(const struct intake *);

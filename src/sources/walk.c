@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Directories within each other: each has its place on the stack. */
+#define DEPTH_MAX 64
+
 static void leave_out(struct intake *intake, const char *name, const char *why)
 {
 	fail(ERR_INVALID, "%s", why);
@@ -63,10 +66,11 @@ static enum error read_open_file(struct intake *intake, int fd, const char *name
 	return kind->read_file(intake, fd, name, seen_at);
 }
 
-static enum error read_file(struct intake *intake, const char *path,
+/* `how`: flags for open(2). */
+static enum error read_file(struct intake *intake, const char *path, int how,
 			    const struct source_kind *beside)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | how);
 	if (fd < 0) {
 		leave_out(intake, path, strerror(errno));
 		return OK;
@@ -163,7 +167,8 @@ static enum error read_entry(struct intake *intake, const char *path,
 	else if (S_ISDIR(st.st_mode))
 		return walk_directory(intake, path);
 	else if (S_ISREG(st.st_mode))
-		return read_file(intake, path, beside);
+		/* Nor when it becomes a link or a pipe this moment. */
+		return read_file(intake, path, O_NOFOLLOW | O_NONBLOCK, beside);
 	else if (S_ISLNK(st.st_mode))
 		leave_out(intake, path, "a symbolic link; it isn't followed");
 	else
@@ -171,7 +176,7 @@ static enum error read_entry(struct intake *intake, const char *path,
 	return OK;
 }
 
-enum error walk_directory(struct intake *intake, const char *path)
+static enum error walk(struct intake *intake, const char *path)
 {
 	struct names names = {0};
 	const struct source_kind *beside;
@@ -195,6 +200,17 @@ enum error walk_directory(struct intake *intake, const char *path)
 	return result;
 }
 
+enum error walk_directory(struct intake *intake, const char *path)
+{
+	enum error result = OK;
+	if (intake_descend(intake, 1) <= DEPTH_MAX)
+		result = walk(intake, path);
+	else
+		leave_out(intake, path, "it lies too deep; name it as a source of its own");
+	(void)intake_descend(intake, -1);
+	return result;
+}
+
 enum error intake_source(struct intake *intake, const char *source)
 {
 	struct stat st;
@@ -206,7 +222,7 @@ enum error intake_source(struct intake *intake, const char *source)
 		return OK;
 	}
 	if (!S_ISDIR(st.st_mode))
-		return read_file(intake, source, NULL);
+		return read_file(intake, source, 0, NULL);
 	const struct source_kind *kind = kind_of_directory(source);
 	return kind ? kind->read_directory(intake, source) : walk_directory(intake, source);
 }
