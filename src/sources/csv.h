@@ -45,7 +45,7 @@ struct csv_row {
 	const char *serial;
 	const uint8_t *authenticate, *token_update;
 	size_t authenticate_len, token_update_len;
-	const char *token; /* base64, unchecked */
+	const char *token;				    /* base64, unchecked */
 	int64_t authenticate_at, token_update_at, token_at; /* 0: not said */
 };
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154 # tests are subshells; the helper's words
+# shellcheck disable=SC2012,SC2030,SC2031,SC2034,SC2153,SC2154 # tests are subshells; the helper's words
 # import of sources of all kinds, told apart by what is in them: streams, webhooks, directories of anything; and
 # what export wrote, into another store.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154 # tests are subshells; the helper's words
+# shellcheck disable=SC2012,SC2030,SC2031,SC2034,SC2153,SC2154 # tests are subshells; the helper's words
 # import of tables that are broken, in part or all over: what is wrong is named with its line, none of it is
 # stored, and the rest goes on.
 
