@@ -123,6 +123,10 @@ const char *fact_text(const struct facts *, enum fact_name);
  */
 int facts_merge(struct facts *mine, const struct facts *reported);
 
+/* Alike in everything: values, states, times and sources. */
+bool facts_equal(const struct facts *, const struct facts *);
+bool fact_equal(const struct fact *, const struct fact *);
+
 /*
  * Writes "who: name, name ..." of the facts whose value or state differs, for the trail.
  */

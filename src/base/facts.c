@@ -113,6 +113,19 @@ static bool same_value(const struct fact *a, const struct fact *b)
 	return a->state == b->state && a->flag == b->flag && strcmp(a->text, b->text) == 0;
 }
 
+bool fact_equal(const struct fact *a, const struct fact *b)
+{
+	return a->at == b->at && a->source == b->source && same_value(a, b);
+}
+
+bool facts_equal(const struct facts *a, const struct facts *b)
+{
+	for (int i = 0; i < FACT_COUNT; i++)
+		if (!fact_equal(&a->of[i], &b->of[i]))
+			return false;
+	return true;
+}
+
 int facts_merge(struct facts *mine, const struct facts *reported)
 {
 	int changed = 0;

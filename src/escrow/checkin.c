@@ -52,7 +52,7 @@ static enum error merge_facts(struct tx *tx, struct checkin *in, struct dossier 
 		/* Nobody knows when it was said: no later than what is known. */
 		if (in->import && !in->message->at)
 			dossier->facts = before;
-		else if (memcmp(&before, &dossier->facts, sizeof before) != 0)
+		else if (!facts_equal(&before, &dossier->facts))
 			in->had_effect = true;
 		return OK;
 	}

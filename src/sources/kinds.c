@@ -2,16 +2,12 @@
 
 /* In the order in which they are asked. */
 static const struct source_kind *const kinds[] = {
-	&source_tree,
-	&source_nanomdm,
-	&source_csv,
-	&source_stream,
+	&source_tree, &source_nanomdm, &source_csv, &source_stream, NULL,
 };
-#define KINDS (sizeof kinds / sizeof *kinds)
 
 const struct source_kind *kind_of_directory(const char *path)
 {
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; kinds[i]; i++)
 		if (kinds[i]->tells_directory && kinds[i]->tells_directory(path))
 			return kinds[i];
 	return NULL;
@@ -19,7 +15,7 @@ const struct source_kind *kind_of_directory(const char *path)
 
 const struct source_kind *kind_of_file(const uint8_t *head, size_t len)
 {
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; kinds[i]; i++)
 		if (kinds[i]->tells_file && kinds[i]->tells_file(head, len))
 			return kinds[i];
 	return &source_stream;

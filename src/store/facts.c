@@ -29,12 +29,6 @@ enum error store_facts(struct tx *tx, int64_t device, struct facts *out)
 	return OK;
 }
 
-static bool same(const struct fact *a, const struct fact *b)
-{
-	return a->at == b->at && a->state == b->state && a->source == b->source &&
-	       a->flag == b->flag && strcmp(a->text, b->text) == 0;
-}
-
 static enum error save(struct tx *tx, int64_t device, int name, const struct fact *fact)
 {
 	if (!fact->at)
@@ -51,7 +45,7 @@ enum error store_facts_save(struct tx *tx, int64_t device, const struct facts *f
 	struct facts stored;
 	TRY(store_facts(tx, device, &stored));
 	for (int i = 0; i < FACT_COUNT; i++)
-		if (!same(&facts->of[i], &stored.of[i]))
+		if (!fact_equal(&facts->of[i], &stored.of[i]))
 			TRY(save(tx, device, i, &facts->of[i]));
 	return OK;
 }
