@@ -1,5 +1,7 @@
 /* Messages, one or many in a file, each as /checkin would take it. */
 #include "sources/kinds.h"
+
+#include "mdm.h"
 #include "sources/messages.h"
 
 #include <stdlib.h>
@@ -9,7 +11,14 @@ static enum error prepare(struct escrow *escrow, const struct actor *actor, cons
 			  bool again, struct arrival **out)
 {
 	const struct secret *text = unit->work;
-	return escrow_message_prepare(escrow, actor, text->data, text->len, again, out);
+	enum error error = escrow_message_prepare(escrow, actor, text->data, text->len, again, out);
+	bool none = error && unit->number <= 1 && mdm_headers_end(text->data, text->len) == 0 &&
+		    mdm_form(text->data, text->len) == FORM_BASE64;
+	return none ? fail(error,
+			   "%s; nor a table: that is UTF-8, with commas or tabs between its "
+			   "columns, and its first line has udid or id in it",
+			   fail_why())
+		    : error;
 }
 
 static void release(void *work)

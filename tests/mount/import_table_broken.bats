@@ -76,6 +76,21 @@ unread() { # unread FILE SAID
 	unread "$T/nobody" 'its first line names no column for the device'
 }
 
+@test "a table with semicolons, in UTF-16, without a header, or of other columns: what one has to be is said" {
+	local file
+	printf 'udid;token\nU-1;%s\n' "$TOKEN_1" >"$T/semicolons"
+	printf 'udid,token\nU-1,%s\n' "$TOKEN_1" | iconv -t UTF-16 >"$T/utf16"
+	printf 'U-1,%s\n' "$TOKEN_1" >"$T/headless"
+	printf 'device,secret\nU-1,%s\n' "$TOKEN_1" >"$T/other"
+	for file in semicolons utf16 headless other; do
+		run -1 --separate-stderr escrowfs import "$S" "$T/$file"
+		assert_has "$stderr" "escrowfs: $T/$file: "
+		assert_has "$stderr" 'nor a table: that is UTF-8, with commas or tabs'
+		[[ $output$stderr != *"$TOKEN_1"* ]]
+		assert_equal "$(row refused) $(ls "$M/devices")" '1 '
+	done
+}
+
 @test "tokens that are none: bad base64, a FileVault recovery key, one that is too large" {
 	large() { head -c "$1" /dev/zero | base64 -w 0; }
 	refused 6 'line 2: device U-1: its token: character 1 is no base64' \
