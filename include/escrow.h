@@ -335,6 +335,7 @@ enum export_form {
 /* A token on its way out, or why it stays. Valid during the call that gets it. */
 struct exported {
 	const char *udid, *serial; /* serial: "" when it isn't known */
+	int64_t escrowed_at;
 	enum error error;
 	const char *why;    /* the sentence of `error` */
 	struct secret text; /* the token, as asked for; the escrow's */

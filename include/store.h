@@ -220,6 +220,8 @@ enum error store_devices_changed(struct tx *, int64_t after, int limit, store_ea
  */
 enum error store_removed(struct tx *, int64_t id, struct device *out);
 enum error store_removed_named(struct tx *, const char *udid, struct device *out);
+/* When a device of this name (in any case of letters) was last taken away; 0: never. */
+enum error store_removed_last(struct tx *, const char *udid, int64_t *at);
 enum error store_removed_devices(struct tx *, int64_t after, int limit, store_each_device *,
 				 void *);
 

@@ -10,6 +10,8 @@
  */
 #include "export.h"
 
+#include "text.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -22,7 +24,7 @@
 
 #define CSV "tokens.csv"
 #define CSV_UNFINISHED "tokens.csv.unfinished"
-static const char csv_header[] = "udid,serial,token\n";
+static const char csv_header[] = "udid,serial,token,escrowed_at\n";
 
 static bool going_on(void *context)
 {
@@ -69,12 +71,16 @@ static enum error add_field(struct secret *line, const char *text)
 static enum error write_line(struct export *export, const struct exported *token)
 {
 	SCOPED(secret_free) struct secret line = {0};
-	TRY(secret_new(token->text.len + 2 * FACT_TEXT + UDID_MAX + 8, &line));
+	char at[TEXT_TIME];
+	time_text(token->escrowed_at, at);
+	TRY(secret_new(token->text.len + 2 * FACT_TEXT + UDID_MAX + TEXT_TIME + 8, &line));
 	TRY(add_field(&line, token->udid));
 	TRY(secret_add(&line, ",", 1));
 	TRY(add_field(&line, token->serial));
 	TRY(secret_add(&line, ",", 1));
 	TRY(secret_add(&line, token->text.data, token->text.len));
+	TRY(secret_add(&line, ",", 1));
+	TRY(add_field(&line, at));
 	TRY(secret_add(&line, "\n", 1));
 	return target_write(&export->target, export->csv, CSV, line.data, line.len);
 }
@@ -312,7 +318,7 @@ const struct command cli_export = {
 	.help = "\
   --to messages           UDID.plist for each device: its SetBootstrapToken\n\
                           message\n\
-  --to csv                tokens.csv: udid,serial,token\n\
+  --to csv                tokens.csv: udid,serial,token,escrowed_at\n\
   --to tree               what a sealed mount shows; needs no key\n\
   --key URI               the private key, when it isn't where the store\n\
                           remembers it\n\

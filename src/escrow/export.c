@@ -219,6 +219,7 @@ static enum error give_out(struct batch *batch)
 		TRY(batch->order->each(batch->order->context,
 				       &(struct exported){.udid = item->device.udid,
 							  .serial = item->serial,
+							  .escrowed_at = item->version.escrowed_at,
 							  .error = item->error,
 							  .why = item->why,
 							  .text = item->text}));

@@ -56,6 +56,13 @@ bool versions_gather(void *versions, const struct version *, const char *udid);
 enum error versions_whole(const struct versions *);
 void versions_free(struct versions *);
 
+/*
+ * Did a device of this name ever have the token, also one that was taken away? Versions that nobody
+ * has opened don't count.
+ */
+enum error versions_have(struct tx *, const char *udid, const uint8_t mac[static STORE_DIGEST],
+			 bool *have);
+
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
 struct dossier {

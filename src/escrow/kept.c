@@ -200,29 +200,12 @@ static enum error keep_unopened(const struct kept_arrival *this, const struct by
 	return bytes_add(&sealed->blob, seal->data, seal->len);
 }
 
-struct seeking {
-	const uint8_t *mac;
-	bool found;
-};
-
-static bool seek_mac(void *context, const struct version *version, const char *udid, bool removed)
-{
-	struct seeking *seeking = context;
-	(void)udid;
-	(void)removed;
-	seeking->found = version->verified && seal_equal(version->mac, seeking->mac, STORE_DIGEST);
-	return !seeking->found;
-}
-
 /* Devices that were taken away count, too: their past is as much the name's. */
 static enum error is_known(struct escrow *escrow, const char *udid, const uint8_t *mac, bool *known)
 {
-	struct seeking seeking = {.mac = mac};
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	enum error found = store_versions_named(tx, udid, seek_mac, &seeking);
-	*known = seeking.found;
-	return found == ERR_NOT_FOUND ? OK : found;
+	return versions_have(tx, udid, mac, known);
 }
 
 /* Seals it anew, unless the store has this token: then a seal would most likely be for nothing. */

@@ -44,8 +44,9 @@ struct merge {
 	int64_t now;
 	struct dossier dossier; /* of the device that is there */
 	bool there;
-	struct device past; /* the one of the name that was taken away last; id 0: none */
-	bool to_past;	    /* what is added joins that one */
+	struct device past; /* the first of the name that was taken away; id 0: none */
+	int64_t removed_at; /* when one of the name was taken away last; 0 */
+	bool to_past;	    /* what is added joins the past */
 	struct known *known;
 	int count, cap;
 	bool touched, renamed, failed;

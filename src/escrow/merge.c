@@ -21,12 +21,13 @@ static enum error load(struct merge *merge)
 	found = store_removed_named(merge->tx, kept->udid, &merge->past);
 	if (found && found != ERR_NOT_FOUND)
 		return found;
+	TRY(store_removed_last(merge->tx, kept->udid, &merge->removed_at));
 	found = store_versions_named(merge->tx, kept->udid, merge_know, merge);
 	if (merge->failed)
 		return fail(ERR_MEMORY, "out of memory");
-	merge->to_past = kept->removed ||
-			 (!merge->there && merge->past.id &&
-			  !kept_later(kept_newest_told(merge->arrival), merge->past.removed_at));
+	merge->to_past =
+		kept->removed || (!merge->there && merge->removed_at &&
+				  !kept_later(kept_newest_told(merge->arrival), merge->removed_at));
 	return found == ERR_NOT_FOUND ? OK : found;
 }
 

@@ -112,7 +112,7 @@ static enum error place(struct merge *merge, const struct kept_version *kept,
 	int64_t seen = kept_last_seen(version);
 	bool newer = kept_later(seen, here) || (!current && !kept_later(here, seen));
 	if (merge->to_past || !kept->token->current || (dated ? !newer : merge->count != 0)) {
-		int64_t at = merge->to_past ? kept_newest(here, merge->past.removed_at) : here;
+		int64_t at = merge->to_past ? kept_newest(here, merge->removed_at) : here;
 		version->ended_at = time_later(seen, at);
 		version->end = merge->to_past ? END_REMOVED : END_REPLACED;
 		return OK;

@@ -209,25 +209,12 @@ static enum error apply_token(struct tx *tx, struct migrant_arrival *this, struc
 static enum error find_taken_away(struct tx *tx, const struct migrant_arrival *this,
 				  struct device *past)
 {
+	int64_t removed_at;
 	enum error found = store_removed_named(tx, this->base.udid, past);
-	if (found == OK && this->told_at > past->removed_at)
+	TRY(store_removed_last(tx, this->base.udid, &removed_at));
+	if (found == OK && this->told_at > removed_at)
 		past->id = 0;
 	return found == ERR_NOT_FOUND ? OK : found;
-}
-
-struct search {
-	const uint8_t *mac;
-	bool found;
-};
-
-static bool look_for_mac(void *context, const struct version *version, const char *udid,
-			 bool removed)
-{
-	struct search *search = context;
-	(void)udid;
-	(void)removed;
-	search->found = seal_equal(version->mac, search->mac, STORE_DIGEST);
-	return !search->found;
 }
 
 /* It isn't brought back, but nothing is lost. */
@@ -237,13 +224,13 @@ static enum error join_past(struct tx *tx, struct migrant_arrival *this, const s
 	struct arrived *arrived = &this->base.arrived;
 	struct dossier dossier = {.device = *past, .current = -1};
 	struct sealed sealed = this->sealed;
-	struct search search = {.mac = sealed.mac};
 	struct effect effect;
+	bool known;
 	if (!sealed.size)
 		return OK;
-	TRY(store_versions_named(tx, past->udid, look_for_mac, &search));
-	arrived->tokens_same = search.found;
-	if (search.found)
+	TRY(versions_have(tx, past->udid, sealed.mac, &known));
+	arrived->tokens_same = known;
+	if (known)
 		return OK;
 	sealed.at = first_of(sealed.at, now);
 	TRY(token_keep_past(tx, this->base.escrow, &dossier, this->base.actor, &sealed, this->from,

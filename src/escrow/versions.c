@@ -30,3 +30,26 @@ void versions_free(struct versions *versions)
 	free(versions->list);
 	*versions = (struct versions){0};
 }
+
+struct seeking {
+	const uint8_t *mac;
+	bool found;
+};
+
+static bool seek(void *context, const struct version *version, const char *udid, bool removed)
+{
+	struct seeking *seeking = context;
+	(void)udid;
+	(void)removed;
+	seeking->found = version->verified && seal_equal(version->mac, seeking->mac, STORE_DIGEST);
+	return !seeking->found;
+}
+
+enum error versions_have(struct tx *tx, const char *udid, const uint8_t mac[static STORE_DIGEST],
+			 bool *have)
+{
+	struct seeking seeking = {.mac = mac};
+	enum error found = store_versions_named(tx, udid, seek, &seeking);
+	*have = seeking.found;
+	return found == ERR_NOT_FOUND ? OK : found;
+}

@@ -220,6 +220,13 @@ enum error store_removed_named(struct tx *tx, const char *udid, struct device *o
 	return find(tx, SQL_REMOVED_NAMED, udid, out);
 }
 
+enum error store_removed_last(struct tx *tx, const char *udid, int64_t *at)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_REMOVED_LAST, VALUES(TEXT(udid)));
+	*at = sql_next(&rows) ? sql_int(&rows, 0) : 0;
+	return rows.error;
+}
+
 enum error store_removed_devices(struct tx *tx, int64_t after, int limit, store_each_device *each,
 				 void *context)
 {

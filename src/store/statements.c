@@ -96,6 +96,8 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_REMOVED] = "SELECT " DEVICE_COLUMNS " FROM device d WHERE id = ?1 AND removed_at <> 0",
 	[SQL_REMOVED_NAMED] = "SELECT " DEVICE_COLUMNS " FROM device d WHERE udid = ?1 AND "
 			      "removed_at <> 0 ORDER BY id LIMIT 1",
+	[SQL_REMOVED_LAST] =
+		"SELECT max(removed_at) FROM device WHERE udid = ?1 AND removed_at <> 0",
 	/* Goes through all devices: removed ones are few, and only backups ask. */
 	[SQL_REMOVED_DEVICES] =
 		"SELECT id, udid FROM device d WHERE removed_at <> 0 AND id > ?1 AND NOT EXISTS "

@@ -52,10 +52,11 @@ $TOKEN_2"
 import csv, sys
 for row in csv.DictReader(open(sys.argv[1], newline="")):
     print(row["udid"], row["serial"], row["token"])
+    assert row["escrowed_at"][:2] == "20" and row["escrowed_at"][-1] == "Z"
 PY
 	assert_equal "$output" "$OTHER  $TOKEN_2
 $UDID C02,\"7\" $TOKEN_1"
-	assert_equal "$(head -n 1 "$O/tokens.csv")" 'udid,serial,token'
+	assert_equal "$(head -n 1 "$O/tokens.csv")" 'udid,serial,token,escrowed_at'
 	assert_equal "$(grep -c 'as CSV, to ' "$M/audit")" 2
 }
 

@@ -196,6 +196,7 @@ exported() {
 		[ ! -s "$id/token" ] || OLD+="${id##*/} $(cat "$id/token")"$'\n'
 	done
 	[ "$(wc -l <<<"$OLD")" -gt 5 ]
+	TIMES=$(times)
 	escrowfs export "$S" --to "$1" "$O"
 	unmount
 	mv "$S" "$T/first"
@@ -204,6 +205,12 @@ exported() {
 	escrowfs init "$S" >"$T/init.out"
 	mount_again
 }
+
+# When each current token was escrowed.
+times() { python3 -c 'import json, sys
+for name in sys.argv[1:]:
+    escrow = json.load(open(name))["Escrow"]
+    print([(v["EscrowedAt"]) for v in escrow.get("Versions", []) if "EndedAt" not in v])' "$M"/devices/*/security.json | grep 20; }
 
 now_there() {
 	local id
@@ -219,6 +226,7 @@ now_there() {
 		[ $form != tree ] || set -- --key "$T/first.key.pem"
 		run -0 --separate-stderr escrowfs import "$S" "$O" "$@"
 		assert_equal "$(now_there)" "${OLD%$'\n'}"
+		[ $form = messages ] || assert_equal "$(times)" "$TIMES"
 		before=$(state)
 		run -0 --separate-stderr escrowfs import "$S" "$O" "$@"
 		assert_equal "$(row 'devices new') $(row 'tokens new')" '0 0'

@@ -209,6 +209,21 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 	[ ! -e "$M/devices/$seven" ]
 }
 
+@test "a device that was taken away twice isn't brought back by a backup from between" {
+	truncate -s 0 "$M/devices/$A/token"
+	rmdir "$M/devices/$A"
+	mkdir "$M/devices/$A"
+	echo "$TOKEN_2" >"$M/devices/$A/token"
+	sealed "$T/between"
+	truncate -s 0 "$M/devices/$A/token"
+	rmdir "$M/devices/$A"
+	before=$(state)
+	run -0 --separate-stderr escrowfs import "$S" "$T/between" "$X"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row refused)" '0 0 0'
+	[ ! -e "$M/devices/$A" ]
+	assert_equal "$(state)" "$before"
+}
+
 @test "a newer tree brings what happened since: tokens, facts, what was removed" {
 	six=0E5C0A00-0006-4000-8000-000000000006
 	cp -a "$S" "$T/earlier"
