@@ -153,6 +153,13 @@ static void process_still_gets_memory(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* Four in a row: one by itself may be of a pointer that malloc(3) keeps in a free block. */
+static bool any_left(const uint8_t *at, size_t n)
+{
+	static const uint8_t row[4] = {MARK, MARK, MARK, MARK};
+	return memmem(at, n, row, sizeof row) != NULL;
+}
+
 /* A block of `n` bytes that is full of marks, freed, and the same place again. */
 static void freed_and_found(size_t n)
 {
@@ -165,7 +172,7 @@ static void freed_and_found(size_t n)
 	uint8_t *again = malloc(n);
 	HIDE(again);
 	assert_int_equal((uintptr_t)again, place);
-	assert_int_equal(marks(again, n), 0);
+	assert_false(any_left(again, n));
 	free(again);
 }
 
