@@ -36,6 +36,9 @@ enum error secret_prepare(size_t heap);
  */
 enum error secret_prepare_sealed(size_t heap);
 
+/* Does free(3) wipe? Not in builds for the sanitizers and for valgrind, which bring their own. */
+bool secret_wipes_frees(void);
+
 /* An empty secret with room for `cap` bytes. ERR_MEMORY when the secure heap is full. */
 enum error secret_new(size_t cap, struct secret *out);
 

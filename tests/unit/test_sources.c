@@ -203,6 +203,13 @@ static void on_progress(void *context, const struct intake_counts *counts)
 	(void)counts;
 }
 
+/* (A sanitizer keeps what is freed, to find who uses it.) */
+static void assert_none_visible(const struct watched *watched)
+{
+	if (secret_wipes_frees())
+		assert_int_equal(watched->visible, 0);
+}
+
 static struct intake_counts take_in(struct fixture *f, struct watched *watched)
 {
 	struct intake_watch watch = {
@@ -216,7 +223,8 @@ static struct intake_counts take_in(struct fixture *f, struct watched *watched)
 	assert_int_equal(intake_end(intake, &counts), OK);
 	intake_free(intake);
 	assert_int_equal(CRYPTO_secure_used(), used);
-	assert_int_equal(needles(false), 0);
+	if (secret_wipes_frees())
+		assert_int_equal(needles(false), 0);
 	return counts;
 }
 
@@ -241,7 +249,7 @@ static void row_in_secret(void **state)
 	struct intake_counts counts = take_in(f, &watched);
 	assert_int_equal(counts.tokens_new, 1);
 	assert_int_equal(counts.refused, 2);
-	assert_int_equal(watched.visible, 0);
+	assert_none_visible(&watched);
 	assert_true(watched.kept > 3);
 }
 
@@ -266,7 +274,7 @@ static void enrolment_in_secret(void **state)
 	struct intake_counts counts = take_in(f, &watched);
 	assert_int_equal(counts.tokens_new, 1);
 	assert_int_equal(counts.refused, 2);
-	assert_int_equal(watched.visible, 0);
+	assert_none_visible(&watched);
 }
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
