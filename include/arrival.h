@@ -22,7 +22,9 @@ struct arrived {
 	bool device_new;
 	int tokens_new;	    /* versions that were added */
 	int tokens_same;    /* those that the store had already */
+	int tokens_past;    /* of the new ones: those that had ended, or were overtaken */
 	int unverified;	    /* of the new ones: no key here opens them */
+	int tokens_ended;   /* that were current here, until something newer came */
 	uint64_t token_tag; /* tells equal tokens of a device, for this store alone; 0: none came */
 	/* What of it was refused, while the rest went in; valid until the arrival is freed. */
 	const struct arrived_refusal *refusals;
@@ -134,7 +136,10 @@ struct kept_device {
 void kept_free(struct kept_device *);
 /* One more token, of zeros; valid until the next call. NULL: out of memory. */
 struct kept_token *kept_token(struct kept_device *);
-/* One more refusal, of the sentence that fail() keeps. ERR_MEMORY. */
+/*
+ * One more refusal, of the sentence that fail() keeps; behind the hundredth they aren't told one by
+ * one. ERR_MEMORY.
+ */
 enum error kept_refuse(struct kept_device *, const char *path, enum error code);
 
 /*

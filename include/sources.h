@@ -22,7 +22,7 @@ struct intake_counts {
 	int64_t unread;			  /* of which nothing could be read */
 	int64_t units;			  /* messages, rows, devices */
 	int64_t effect, nothing, refused; /* of them */
-	int64_t devices_new, tokens_new, tokens_same, tokens_unverified;
+	int64_t devices_new, tokens_new, tokens_past, tokens_same, tokens_unverified, tokens_ended;
 };
 
 /* What was refused, and the sentence that says why. */

@@ -268,8 +268,19 @@ enum version_renewal {
 	RENEWAL_SET_UP,	       /* and then a TokenUpdate with AwaitingConfiguration: stale */
 };
 
-/* What comes from elsewhere has no higher one, so that a device never runs out of numbers. */
-#define VERSION_NUMBER_MAX 99999999
+/*
+ * When a version was escrowed of which nobody knows it: before all others, so that it never takes the
+ * place of one that has a time, and takes on the time of one that turns out to be it.
+ */
+#define TIME_UNKNOWN INT64_C(1000000000)
+/* And when it ended, if it did. */
+#define TIME_UNKNOWN_END (TIME_UNKNOWN + 1000000)
+
+/*
+ * Of what comes from elsewhere, higher numbers aren't kept, so that a device never runs out of them.
+ */
+#define VERSION_NUMBER_KEPT 1000000
+#define VERSION_NUMBER_MAX (INT32_MAX - 1)
 
 struct version {
 	int64_t id; /* never used again */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /*
  * Small words and numbers. Every time in this program is an int64_t of nanoseconds since the epoch;
@@ -22,6 +23,9 @@ int64_t time_now(void);
  * grow.
  */
 int64_t time_later(int64_t before, int64_t now);
+
+/* Of a file. 0: before 1970 or after 2261, which no file of ours is from. */
+int64_t time_of_file(const struct timespec *);
 
 /* "2026-01-31T08:15:00.123Z" (RFC 3339, UTC, milliseconds). */
 void time_text(int64_t at, char out[static TEXT_TIME]);

@@ -13,6 +13,13 @@ int64_t time_now(void)
 	return now.tv_sec * SECOND + now.tv_nsec;
 }
 
+int64_t time_of_file(const struct timespec *time)
+{
+	const int64_t year_2262 = INT64_C(9214646400);
+	bool fits = time->tv_sec >= 1 && time->tv_sec < year_2262;
+	return fits ? time->tv_sec * SECOND + time->tv_nsec : 0;
+}
+
 int64_t time_later(int64_t before, int64_t now)
 {
 	return now > before ? now : before + 1;

@@ -71,8 +71,9 @@ static enum error add_field(struct secret *line, const char *text)
 static enum error write_line(struct export *export, const struct exported *token)
 {
 	SCOPED(secret_free) struct secret line = {0};
-	char at[TEXT_TIME];
-	time_text(token->escrowed_at, at);
+	char at[TEXT_TIME] = "";
+	if (token->escrowed_at != TIME_UNKNOWN)
+		time_text(token->escrowed_at, at);
 	TRY(secret_new(token->text.len + 2 * FACT_TEXT + UDID_MAX + TEXT_TIME + 8, &line));
 	TRY(add_field(&line, token->udid));
 	TRY(secret_add(&line, ",", 1));

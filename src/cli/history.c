@@ -4,6 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void write_time(int64_t at, char out[static TEXT_TIME])
+{
+	if (at <= TIME_UNKNOWN_END)
+		snprintf(out, TEXT_TIME, "unknown");
+	else
+		time_text(at, out);
+}
+
 static bool print_version(void *context, const struct version *version, const char *udid,
 			  bool removed)
 {
@@ -12,9 +20,9 @@ static bool print_version(void *context, const struct version *version, const ch
 	(void)udid;
 	if (!(*count)++)
 		printf("%7s  %-24s  %-24s  %s\n", "VERSION", "ESCROWED", "ENDED", "");
-	time_text(version->escrowed_at, escrowed);
+	write_time(version->escrowed_at, escrowed);
 	if (version->ended_at)
-		time_text(version->ended_at, ended);
+		write_time(version->ended_at, ended);
 	printf("%7d  %-24s  %-24s  %s%s\n", version->number, escrowed, ended,
 	       version->ended_at ? version_end_word(version->end) : "current",
 	       removed ? " (the device was taken away)" : "");

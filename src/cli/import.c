@@ -63,7 +63,11 @@ static void print_table(const struct import *import, bool dry_run)
 		       counts->effect, counts->nothing, counts->refused);
 	print_row("devices new", counts->devices_new);
 	print_row("tokens new", counts->tokens_new);
+	if (counts->tokens_past)
+		print_row("  of them, old", counts->tokens_past);
 	print_row("tokens the same", counts->tokens_same);
+	if (counts->tokens_ended)
+		print_row("tokens ended", counts->tokens_ended);
 	if (counts->tokens_unverified)
 		print_row("tokens unverified", counts->tokens_unverified);
 	print_row("refused", counts->refused);

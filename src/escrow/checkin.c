@@ -158,7 +158,7 @@ static enum error keep_late(struct tx *tx, struct checkin *in, struct dossier *d
 		TRY(token_keep_past(tx, in->escrow, dossier, in->actor, &sealed,
 				    "SetBootstrapToken", in->now, &effect));
 		in->had_effect = !in->import || effect.added;
-		in->arrived.tokens_new = effect.added != 0;
+		in->arrived.tokens_new = in->arrived.tokens_past = effect.added != 0;
 		in->arrived.tokens_same = !effect.added;
 		return OK;
 	}
@@ -227,6 +227,7 @@ static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *doss
 	TRY(token_put(tx, in->escrow, dossier, in->actor, in->sealed, "SetBootstrapToken", in->now,
 		      &effect));
 	in->arrived.tokens_new = effect.added != 0;
+	in->arrived.tokens_ended = effect.added && effect.ended;
 	in->arrived.tokens_same = !effect.added;
 	return OK;
 }

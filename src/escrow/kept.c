@@ -9,12 +9,15 @@
 
 #include "json.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define DAY (INT64_C(86400) * 1000000000) /* how far two servers' clocks may be apart */
+
+#define REFUSALS_MAX 100
 
 /* ---- a device of a backup ---- */
 
@@ -49,6 +52,11 @@ struct kept_token *kept_token(struct kept_device *kept)
 
 enum error kept_refuse(struct kept_device *kept, const char *path, enum error code)
 {
+	if (kept->refusal_count == REFUSALS_MAX) {
+		snprintf(kept->refusals[REFUSALS_MAX - 1].why, ARRIVED_WHY,
+			 "%s; and so on: more of this device isn't named", fail_why());
+		return OK;
+	}
 	struct arrived_refusal *more =
 		realloc(kept->refusals, (size_t)(kept->refusal_count + 1) * sizeof *more);
 	if (!more)
@@ -144,11 +152,81 @@ static const struct version *told_of(const struct kept_arrival *this,
 	return NULL;
 }
 
-/* What comes from the future would be newer than all that happens here until then. */
-static enum error check_times(const struct kept_arrival *this)
+static bool is_named(const struct kept_device *kept, const char *path)
 {
-	int64_t told = kept_newest_told(this), now = time_now();
+	for (int i = 0; i < kept->refusal_count; i++)
+		if (strcmp(kept->refusals[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+/* What was there when the backup was made, and isn't any more. */
+static enum error name_missing(struct kept_arrival *this)
+{
+	struct kept_device *kept = &this->kept;
+	for (int i = 0; i < this->told_count; i++) {
+		const struct version *told = &this->told[i];
+		char path[PATH_MAX];
+		bool there = false;
+		for (int j = 0; j < kept->count; j++)
+			there = there || (told->ended_at ? kept->tokens[j].number == told->number
+							 : kept->tokens[j].current);
+		if (told->ended_at)
+			snprintf(path, sizeof path, "%.4000s/history/%d.pem", kept->path,
+				 told->number);
+		else
+			snprintf(path, sizeof path, "%.4000s/token", kept->path);
+		if (there || is_named(kept, path))
+			continue;
+		fail(ERR_INVALID,
+		     "it isn't there, and security.json tells of it: restore it from the backup "
+		     "again");
+		TRY(kept_refuse(kept, path, ERR_INVALID));
+	}
+	return OK;
+}
+
+/* Every time that the backup tells. */
+static void each_time(struct kept_arrival *this, void (*each)(int64_t *at, int64_t *context),
+		      int64_t *context)
+{
+	struct device *about = &this->about;
+	int64_t *const times[] = {&about->enrolled_at,	  &about->reenrolled_at,
+				  &about->checked_out_at, &about->retrieved_at,
+				  &about->proven_at,	  &about->escrowed_at,
+				  &about->removed_at};
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+		each(times[i], context);
+	for (int i = 0; i < FACT_COUNT; i++)
+		each(&this->facts.of[i].at, context);
+	for (int i = 0; i < this->told_count; i++) {
+		each(&this->told[i].escrowed_at, context);
+		each(&this->told[i].confirmed_at, context);
+		each(&this->told[i].ended_at, context);
+	}
+}
+
+static void find_newest(int64_t *at, int64_t *newest)
+{
+	*newest = kept_newest(*newest, *at);
+}
+
+static void no_later(int64_t *at, int64_t *now)
+{
+	if (*at > *now)
+		*at = *now;
+}
+
+/*
+ * What comes from the future would be newer than all that happens here until then. Two servers'
+ * clocks may differ somewhat; even so nothing is kept that lies in the future.
+ */
+static enum error check_times(struct kept_arrival *this)
+{
+	int64_t told = 0, now = time_now();
 	char there[TEXT_TIME], here[TEXT_TIME];
+	each_time(this, find_newest, &told);
+	each_time(this, no_later, &now);
 	if (told <= now + DAY)
 		return OK;
 	time_text(told, there);
@@ -208,6 +286,61 @@ static enum error is_known(struct escrow *escrow, const char *udid, const uint8_
 	return versions_have(tx, udid, mac, known);
 }
 
+static bool is_unopened(const struct version *known, const struct version *told)
+{
+	return !known->verified && known->number == told->number &&
+	       !kept_later(known->escrowed_at, told->escrowed_at) &&
+	       !kept_later(told->escrowed_at, known->escrowed_at);
+}
+
+struct unopened {
+	const struct version *told;
+	struct version found; /* id 0: none */
+};
+
+static bool find_unopened(void *context, const struct version *version, const char *udid,
+			  bool removed)
+{
+	struct unopened *unopened = context;
+	(void)udid;
+	(void)removed;
+	if (is_unopened(version, unopened->told))
+		unopened->found = *version;
+	return !unopened->found.id;
+}
+
+/*
+ * The version that the backup tells of may be here, unopened, in another seal. Only what is in that
+ * one can say: a backup tells what it likes.
+ */
+static enum error open_ours(const struct kept_arrival *this, struct kept_version *version)
+{
+	struct escrow *escrow = this->base.escrow;
+	struct unopened unopened = {.told = &version->version};
+	SCOPED(secret_free) struct secret token = {0};
+	SCOPED(bytes_free) struct bytes blob = {0};
+	uint8_t mac[STORE_DIGEST];
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		TRY(store_view(escrow->store, &tx));
+		enum error found =
+			store_versions_named(tx, this->kept.udid, find_unopened, &unopened);
+		if (found == ERR_NOT_FOUND || (!found && !unopened.found.id))
+			return OK;
+		TRY(found);
+		TRY(store_blob(tx, unopened.found.id, &blob));
+	}
+	enum error opened = look_inside(escrow, this->kept.udid, &blob, &token);
+	if (opened == ERR_MEMORY)
+		return opened;
+	if (opened)
+		return OK; /* it stays what it is, and this one comes beside it */
+	TRY(token_mac(escrow, this->kept.udid, &token, mac));
+	if (seal_equal(mac, version->sealed.mac, sizeof mac))
+		version->proves = unopened.found;
+	return OK;
+}
+
 /* Seals it anew, unless the store has this token: then a seal would most likely be for nothing. */
 static enum error seal_anew(const struct kept_arrival *this, const struct secret *token, bool again,
 			    struct kept_version *version)
@@ -219,6 +352,7 @@ static enum error seal_anew(const struct kept_arrival *this, const struct secret
 	version->state = KEPT_OPENED;
 	sealed->size = (uint32_t)token->len;
 	TRY(token_mac(escrow, udid, token, sealed->mac));
+	TRY(open_ours(this, version));
 	if (!again)
 		TRY(is_known(escrow, udid, sealed->mac, &known));
 	return known ? OK : token_seal(escrow, udid, token, SEAL_ALWAYS, sealed);
@@ -246,12 +380,21 @@ static enum error take_seal(const struct kept_arrival *this, bool again,
 	return opened ? opened : seal_anew(this, &token, again, version);
 }
 
+/* Nobody tells anything of it but its number. */
+static struct version undated(const struct kept_token *token)
+{
+	return (struct version){.number = token->number,
+				.escrowed_at = TIME_UNKNOWN,
+				.ended_at = token->current ? 0 : TIME_UNKNOWN_END,
+				.end = token->current ? END_NONE : END_REPLACED};
+}
+
 static enum error take_token(struct kept_arrival *this, bool again, const struct kept_token *token,
 			     struct kept_version *version)
 {
 	const struct version *told = told_of(this, token);
 	version->token = token;
-	version->version = told ? *told : (struct version){.number = token->number};
+	version->version = told ? *told : undated(token);
 	/* Nothing is escrowed there: an empty file says so. */
 	if (!token->pem.len && token->current && !told)
 		return OK;
@@ -259,6 +402,7 @@ static enum error take_token(struct kept_arrival *this, bool again, const struct
 	if (taken == ERR_MEMORY || !taken)
 		return taken;
 	sealed_free(&version->sealed);
+	version->sealed = (struct sealed){0};
 	version->state = KEPT_NOTHING;
 	return kept_refuse(&this->kept, token->path, taken);
 }
@@ -282,6 +426,7 @@ static enum error prepare(struct kept_arrival *this, bool again)
 	struct kept_device *kept = &this->kept;
 	TRY(describe(this));
 	TRY(check_times(this));
+	TRY(name_missing(this));
 	this->versions = calloc((size_t)kept->count + 1, sizeof *this->versions);
 	if (!this->versions)
 		return fail(ERR_MEMORY, "out of memory");

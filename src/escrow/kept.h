@@ -18,6 +18,11 @@ struct kept_version {
 	uint8_t came_as[STORE_DIGEST]; /* SHA-256 of the seal that the backup has */
 	struct sealed sealed;	       /* blob len 0: the store has this token */
 	struct version version;	       /* numbers and times, as the backup tells them */
+	/*
+	 * A version here that nobody had opened: it was, and holds this token. id 0: none. The digest is
+	 * that of the seal that was opened.
+	 */
+	struct version proves;
 };
 
 struct kept_arrival {
@@ -34,6 +39,7 @@ struct kept_arrival {
 struct known {
 	struct version version;
 	bool removed; /* a device's that was taken away */
+	bool arrived; /* it is one of those that came now */
 };
 
 /* An arrival's transaction. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEVICE_KEPT (INT64_C(1) << 40)
+
 static void merge_free(struct merge *merge)
 {
 	dossier_free(&merge->dossier);
@@ -46,11 +48,14 @@ enum error merge_record(struct merge *merge, int version, const char *blob, cons
 
 /* ---- the device ---- */
 
-/* Its own number, unless another device ever had it. */
+/*
+ * Its own number, unless another device ever had it. All that are given later are higher, so that
+ * one out of reason isn't kept.
+ */
 static enum error keep_number(struct tx *tx, int64_t wanted, int64_t *id)
 {
 	bool known = true;
-	if (wanted)
+	if (wanted && wanted <= DEVICE_KEPT)
 		TRY(store_device_known(tx, wanted, &known));
 	*id = known ? 0 : wanted;
 	return OK;
@@ -84,7 +89,9 @@ enum error merge_make_past(struct merge *merge)
 				  .token_at = merge->now,
 				  .removed_at = arrival->about.removed_at};
 	if (!device->removed_at)
-		device->removed_at = kept_newest(kept_newest_told(arrival), 1);
+		device->removed_at = kept_newest_told(arrival);
+	if (!device->removed_at)
+		device->removed_at = merge->now;
 	snprintf(device->udid, sizeof device->udid, "%s", arrival->kept.udid);
 	TRY(keep_number(merge->tx, arrival->about.id, &device->id));
 	return store_device_add(merge->tx, device);

@@ -20,40 +20,71 @@ bool merge_know(void *context, const struct version *version, const char *udid, 
 		merge->known = more;
 		merge->cap = cap;
 	}
-	merge->known[merge->count++] = (struct known){*version, removed};
+	merge->known[merge->count++] = (struct known){.version = *version, .removed = removed};
 	return true;
 }
 
+static bool same_place(const struct version *told, const struct version *known)
+{
+	return told->number && told->number == known->number && told->escrowed_at &&
+	       !kept_later(told->escrowed_at, known->escrowed_at) &&
+	       !kept_later(known->escrowed_at, told->escrowed_at);
+}
+
+/*
+ * Of two that were opened the tokens say it. One that wasn't is the same when the seals are, or
+ * when it was opened for this. Where nothing was opened, number and time have to do: nothing is added
+ * then, and nothing is lost that the backup doesn't have still.
+ */
 static bool is_same(const struct kept_version *kept, const struct version *known)
 {
 	const struct version *told = &kept->version;
 	bool same_time = told->escrowed_at && !kept_later(told->escrowed_at, known->escrowed_at) &&
 			 !kept_later(known->escrowed_at, told->escrowed_at);
-	bool same_number = told->number && told->number == known->number;
 	if (kept->state == KEPT_OPENED && known->verified)
 		return seal_equal(kept->sealed.mac, known->mac, STORE_DIGEST) &&
-		       (!told->number || same_number || same_time);
-	return memcmp(kept->came_as, known->digest, STORE_DIGEST) == 0 ||
-	       (same_number && same_time);
+		       (!told->number || told->number == known->number || same_time ||
+			told->escrowed_at == TIME_UNKNOWN || known->escrowed_at == TIME_UNKNOWN);
+	if (memcmp(kept->came_as, known->digest, STORE_DIGEST) == 0)
+		return true;
+	if (kept->state == KEPT_OPENED)
+		return kept->proves.id == known->id &&
+		       memcmp(kept->proves.digest, known->digest, STORE_DIGEST) == 0;
+	return same_place(told, known);
 }
 
+/* One whose number and time fit, before one of which nobody knows the time. */
 static struct known *find_same(struct merge *merge, const struct kept_version *kept)
 {
-	for (int i = 0; i < merge->count; i++)
-		if (is_same(kept, &merge->known[i].version))
-			return &merge->known[i];
-	return NULL;
+	struct known *found = NULL;
+	for (int i = 0; i < merge->count; i++) {
+		struct known *known = &merge->known[i];
+		if (known->arrived || !is_same(kept, &known->version))
+			continue;
+		if (same_place(&kept->version, &known->version))
+			return known;
+		found = found ? found : known;
+	}
+	return found;
 }
 
-/* The newest moment that the store knows of the device's tokens, and its current version. */
-static int64_t newest_known(const struct merge *merge, struct known **current)
+/*
+ * The newest moment that the store knows of the device's tokens, and its current version; of all
+ * versions but one, or NULL.
+ */
+static int64_t newest_known(const struct merge *merge, const struct known *but,
+			    struct known **current)
 {
 	int64_t at = 0;
 	*current = NULL;
 	for (int i = 0; i < merge->count; i++) {
 		struct known *known = &merge->known[i];
-		at = kept_newest(
-			at, kept_newest(kept_last_seen(&known->version), known->version.ended_at));
+		if (known == but)
+			continue;
+		/* What nobody knows the time of counts for nothing. */
+		if (known->version.escrowed_at != TIME_UNKNOWN)
+			at = kept_newest(at, kept_newest(kept_last_seen(&known->version),
+							 known->version.ended_at));
 		if (!known->version.ended_at && !known->removed)
 			*current = known;
 	}
@@ -65,7 +96,7 @@ static bool number_is_free(const struct merge *merge, int number)
 	for (int i = 0; i < merge->count; i++)
 		if (merge->known[i].version.number == number)
 			return false;
-	return number > 0;
+	return number > 0 && number <= VERSION_NUMBER_KEPT;
 }
 
 /* ---- the trail ---- */
@@ -91,7 +122,22 @@ static enum error end(struct merge *merge, struct known *known, int64_t at, enum
 	version->end = why;
 	merge->dossier.current = -1;
 	merge->touched = true;
+	merge->arrived->tokens_ended++;
 	return store_version_save(merge->tx, version);
+}
+
+/* Is it the device's token from now on? `current`: the one that is, or NULL. */
+static bool comes_first(const struct merge *merge, const struct kept_version *kept,
+			const struct version *version, const struct known *current, int64_t here)
+{
+	int64_t seen = kept_last_seen(version);
+	if (merge->to_past || !kept->token->current)
+		return false;
+	/* What nobody has opened may hold anything. */
+	if (current && current->version.verified && kept->state != KEPT_OPENED)
+		return false;
+	/* It may have come in the moment in which the one before ended. */
+	return kept_later(seen, here) || (!current && !kept_later(here, seen));
 }
 
 /*
@@ -102,22 +148,15 @@ static enum error place(struct merge *merge, const struct kept_version *kept,
 			struct version *version)
 {
 	struct known *current;
-	int64_t here = newest_known(merge, &current);
-	bool dated = version->escrowed_at != 0;
-	if (!dated)
-		version->escrowed_at = kept_newest(merge->now, here);
+	int64_t here = newest_known(merge, NULL, &current);
 	if (version->ended_at)
 		return OK;
-	/* It may have come in the moment in which the one before ended. */
-	int64_t seen = kept_last_seen(version);
-	bool newer = kept_later(seen, here) || (!current && !kept_later(here, seen));
-	if (merge->to_past || !kept->token->current || (dated ? !newer : merge->count != 0)) {
-		int64_t at = merge->to_past ? kept_newest(here, merge->removed_at) : here;
-		version->ended_at = time_later(seen, at);
-		version->end = merge->to_past ? END_REMOVED : END_REPLACED;
-		return OK;
-	}
-	return current ? end(merge, current, version->escrowed_at, END_REPLACED) : OK;
+	if (comes_first(merge, kept, version, current, here))
+		return current ? end(merge, current, version->escrowed_at, END_REPLACED) : OK;
+	int64_t at = merge->to_past ? kept_newest(here, merge->removed_at) : here;
+	version->ended_at = time_later(kept_last_seen(version), at);
+	version->end = merge->to_past ? END_REMOVED : END_REPLACED;
+	return OK;
 }
 
 /* As the device's times and word have it; only of one that wasn't here. */
@@ -179,12 +218,29 @@ static enum error add(struct merge *merge, const struct kept_version *kept)
 	merge->touched = true;
 	merge->arrived->tokens_new++;
 	merge->arrived->unverified += !version.verified;
-	return merge_know(merge, &version, NULL, merge->to_past)
-		       ? OK
-		       : fail(ERR_MEMORY, "out of memory");
+	merge->arrived->tokens_past += version.ended_at != 0;
+	if (!merge_know(merge, &version, NULL, merge->to_past))
+		return fail(ERR_MEMORY, "out of memory");
+	merge->known[merge->count - 1].arrived = true;
+	return OK;
 }
 
 /* ---- one that it has ---- */
+
+/* It was kept aside, since nobody could say what is in it: now it comes to its place. */
+static enum error promote(struct merge *merge, const struct kept_version *kept, struct known *known)
+{
+	struct known *current;
+	int64_t here = newest_known(merge, known, &current);
+	if (kept->version.ended_at || !known->version.ended_at || known->removed ||
+	    !comes_first(merge, kept, &kept->version, current, here))
+		return OK;
+	if (current)
+		TRY(end(merge, current, known->version.escrowed_at, END_REPLACED));
+	known->version.ended_at = 0;
+	known->version.end = END_NONE;
+	return store_version_save(merge->tx, &known->version);
+}
 
 /* Nobody had opened it: what arrives shows what is in it. */
 static enum error verify(struct merge *merge, const struct kept_version *kept, struct known *known)
@@ -200,17 +256,42 @@ static enum error verify(struct merge *merge, const struct kept_version *kept, s
 	/* A retired key may open the seal that it had. */
 	TRY(store_set_unclean(merge->tx, true));
 	merge->touched = true;
-	return record_version(merge, kept, version, ", opened at last");
+	TRY(record_version(merge, kept, version, ", opened at last"));
+	return promote(merge, kept, known);
 }
 
-/* What is told of it may be newer. */
+/* Nobody knew when it was escrowed: now somebody tells. */
+static enum error date(struct merge *merge, const struct kept_version *kept, struct known *known)
+{
+	const struct version *told = &kept->version;
+	struct version *mine = &known->version;
+	mine->escrowed_at = told->escrowed_at;
+	mine->confirmed_at = kept_newest(mine->confirmed_at, told->confirmed_at);
+	if (told->ended_at && !mine->ended_at)
+		TRY(end(merge, known, told->ended_at, told->end));
+	if (mine->ended_at) {
+		mine->ended_at = time_later(kept_last_seen(mine), told->ended_at);
+		mine->end = told->end ? told->end : END_REPLACED;
+	}
+	merge->touched = true;
+	TRY(store_version_save(merge->tx, mine));
+	return promote(merge, kept, known);
+}
+
+/*
+ * What is told of it may be newer. That it was replaced says its successor, if that comes here: else
+ * it stays.
+ */
 static enum error update(struct merge *merge, const struct kept_version *kept, struct known *known)
 {
 	const struct version *told = &kept->version;
 	struct version *mine = &known->version;
+	if (mine->escrowed_at == TIME_UNKNOWN && told->escrowed_at != TIME_UNKNOWN)
+		return date(merge, kept, known);
 	if (known->removed || mine->ended_at)
 		return OK;
-	if (told->ended_at && kept_later(told->ended_at, kept_last_seen(mine))) {
+	if (told->ended_at && told->end != END_REPLACED &&
+	    kept_later(told->ended_at, kept_last_seen(mine))) {
 		char reason[480];
 		TRY(end(merge, known, told->ended_at, told->end));
 		snprintf(reason, sizeof reason, "%.300s: it had ended there: %s", kept->token->path,
@@ -231,6 +312,7 @@ static enum error take(struct merge *merge, const struct kept_version *kept)
 	struct known *known = find_same(merge, kept);
 	if (!known)
 		return add(merge, kept);
+	known->arrived = true;
 	merge->arrived->tokens_same++;
 	if (!known->version.verified && kept->state == KEPT_OPENED)
 		TRY(verify(merge, kept, known));
@@ -245,7 +327,8 @@ static enum error reserve_numbers(struct merge *merge)
 	const struct kept_arrival *arrival = merge->arrival;
 	int highest = 0;
 	for (int i = 0; i < arrival->told_count; i++)
-		if (arrival->told[i].number > highest)
+		if (arrival->told[i].number > highest &&
+		    arrival->told[i].number <= VERSION_NUMBER_KEPT)
 			highest = arrival->told[i].number;
 	int64_t device = merge->there ? merge->dossier.device.id : merge->past.id;
 	return highest && device ? store_version_reserve(merge->tx, device, highest) : OK;

@@ -168,7 +168,7 @@ static enum error apply_enrolment(struct tx *tx, struct migrant_arrival *this,
 /* Is something of the device's tokens known that is newer than `at`? */
 static bool token_is_old(const struct dossier *dossier, int64_t at)
 {
-	bool old = at < dossier->device.escrowed_at;
+	bool old = at <= dossier->device.escrowed_at;
 	for (int i = 0; i < dossier->count; i++)
 		old = old || at < dossier->versions[i].ended_at;
 	return old;
@@ -189,15 +189,18 @@ static enum error apply_token(struct tx *tx, struct migrant_arrival *this, struc
 	base->arrived.tokens_same = found == OK;
 	if (found != ERR_NOT_FOUND)
 		return found;
-	sealed.at = first_of(sealed.at, now);
+	/* Where nobody knows how old a token is, what is known stands. */
+	sealed.at = first_of(sealed.at, dossier->count ? TIME_UNKNOWN : now);
 	if (token_is_old(dossier, sealed.at)) {
 		TRY(token_keep_past(tx, base->escrow, dossier, base->actor, &sealed, this->from,
 				    now, &effect));
+		base->arrived.tokens_past = 1;
 	} else {
 		TRY(token_proves(tx, base->escrow, dossier, base->actor, this->from, sealed.at,
 				 now));
 		TRY(token_put(tx, base->escrow, dossier, base->actor, &sealed, this->from, now,
 			      &effect));
+		base->arrived.tokens_ended = effect.ended != 0;
 	}
 	base->arrived.tokens_new = 1;
 	base->arrived.had_effect = true;
@@ -235,7 +238,7 @@ static enum error join_past(struct tx *tx, struct migrant_arrival *this, const s
 	sealed.at = first_of(sealed.at, now);
 	TRY(token_keep_past(tx, this->base.escrow, &dossier, this->base.actor, &sealed, this->from,
 			    now, &effect));
-	arrived->tokens_new = 1;
+	arrived->tokens_new = arrived->tokens_past = 1;
 	arrived->had_effect = true;
 	return store_removed_touch(tx, past->id, now);
 }

@@ -188,7 +188,8 @@ static void say_escrowed(const struct dossier *dossier, struct reasons *reasons)
 	const char *allowed = fact_text(&dossier->facts, FACT_BT_ALLOWED);
 	char date[TEXT_TIME];
 	say(reasons, "Version %d is escrowed since %s.", current->number,
-	    day(current->escrowed_at, date));
+	    current->escrowed_at == TIME_UNKNOWN ? "nobody knows when"
+						 : day(current->escrowed_at, date));
 	if (current->renewal == RENEWAL_AUTHENTICATED)
 		say(reasons,
 		    "The device sent Authenticate on %s, after this token was escrowed: it "

@@ -72,8 +72,7 @@ static enum error read_device(const json_t *escrow, const char *udid, struct dev
 	if (!name || strcasecmp(name, udid) != 0)
 		return fail(ERR_INVALID, "it is another device's");
 	strncpy(out->udid, udid, UDID_MAX);
-	/* The tree's inode numbers have 46 bits for it. */
-	TRY(read_number(escrow, "DeviceId", INT64_C(1) << 46, &out->id));
+	TRY(read_number(escrow, "DeviceId", INT64_C(1) << 60, &out->id));
 	TRY(read_status(escrow, out));
 	TRY(read_identity(escrow, out));
 	out->user_enrolled = json_is_true(json_object_get(escrow, "KnownByEnrollmentID"));
@@ -94,11 +93,15 @@ static enum error read_version(const json_t *object, struct version *out)
 	TRY(read_time(object, "EscrowedAt", &out->escrowed_at));
 	TRY(read_time(object, "ConfirmedAt", &out->confirmed_at));
 	TRY(read_time(object, "EndedAt", &out->ended_at));
-	if (!number || !out->escrowed_at)
+	if (!number)
 		return wrong("Versions");
-	if (!out->ended_at)
-		return OK;
 	const char *word = json_string_value(json_object_get(object, "Ended"));
+	if (!out->escrowed_at)
+		out->escrowed_at = TIME_UNKNOWN;
+	if (!out->ended_at && !word)
+		return OK;
+	if (!out->ended_at)
+		out->ended_at = TIME_UNKNOWN_END;
 	for (int i = END_NONE + 1; word && i < END_COUNT; i++)
 		if (strcmp(version_end_word((enum version_end)i), word) == 0)
 			out->end = (enum version_end)i;

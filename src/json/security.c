@@ -51,15 +51,21 @@ static enum error put_response(json_t *to, const struct json_security *security)
 
 /* ---- ours ---- */
 
+/* One that nobody knows isn't there. */
+static enum error put_known_time(json_t *to, const char *key, int64_t at)
+{
+	return at == TIME_UNKNOWN || at == TIME_UNKNOWN_END ? OK : put_time(to, key, at);
+}
+
 static enum error put_version(json_t *to, const struct version *version)
 {
 	json_t *object = json_object();
 	if (json_array_append_new(to, object))
 		return fail(ERR_MEMORY, "out of memory");
 	TRY(put(object, "Number", json_integer(version->number)));
-	TRY(put_time(object, "EscrowedAt", version->escrowed_at));
+	TRY(put_known_time(object, "EscrowedAt", version->escrowed_at));
 	TRY(put_time(object, "ConfirmedAt", version->confirmed_at));
-	TRY(put_time(object, "EndedAt", version->ended_at));
+	TRY(put_known_time(object, "EndedAt", version->ended_at));
 	return put_words(object, "Ended", version_end_word(version->end));
 }
 
@@ -97,7 +103,7 @@ static enum error put_escrow(json_t *to, const struct json_security *security)
 		TRY(put_fact(escrow, security->facts, (enum fact_name)name));
 	TRY(put_words(escrow, "Status", status_word(device->status)));
 	TRY(put_reasons(escrow, security));
-	TRY(put_time(escrow, "EscrowedAt", device->escrowed_at));
+	TRY(put_known_time(escrow, "EscrowedAt", device->escrowed_at));
 	TRY(put_time(escrow, "RetrievedAt", device->retrieved_at));
 	TRY(put_time(escrow, "ProvenAt", device->proven_at));
 	TRY(put_versions(escrow, security->versions, security->version_count));

@@ -125,7 +125,9 @@ static enum error count(struct intake *intake, const char *udid, struct arrived 
 	counts->devices_new += arrived->device_new;
 	counts->tokens_new += arrived->tokens_new;
 	counts->tokens_same += arrived->tokens_same;
+	counts->tokens_past += arrived->tokens_past;
 	counts->tokens_unverified += arrived->unverified;
+	counts->tokens_ended += arrived->tokens_ended;
 	return OK;
 }
 

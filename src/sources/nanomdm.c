@@ -65,7 +65,7 @@ struct enrolment {
 
 static int64_t written_at(const struct stat *st)
 {
-	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+	return time_of_file(&st->st_mtim);
 }
 
 static bool join(char out[static PATH_MAX], const char *path, const char *name)

@@ -6,13 +6,15 @@
 
 #include "sources/kinds.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define UNIT_SIZE 4096 /* about what a device takes, before anybody has read it */
+#define ENTRY_SIZE 512 /* what is kept of a file besides what is in it */
+#define DEVICE_SIZE_MAX ((size_t)16 * 1024 * 1024)
 
 static bool has(const char *path, const char *name, mode_t type)
 {
@@ -107,6 +109,37 @@ static enum error prepare(struct escrow *escrow, const struct actor *actor, cons
 
 static const struct unit_kind device = {.prepare = prepare, .release = place_free};
 
+static size_t size_of(const char *path)
+{
+	struct stat st;
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size
+									      : 0;
+}
+
+/* About what a device takes when it is read: so a batch of large ones has few. */
+static size_t device_size(const char *path)
+{
+	char part[PATH_MAX];
+	size_t size = sizeof(struct place) + sizeof(struct kept_device);
+	for (enum tree_part i = 0; i < TREE_PARTS; i++)
+		if ((size_t)snprintf(part, sizeof part, "%s/%s", path, tree_part_name(i)) <
+		    sizeof part)
+			size += size_of(part);
+	DIR *history = (size_t)snprintf(part, sizeof part, "%s/%s", path,
+					tree_part_name(TREE_HISTORY)) < sizeof part
+			       ? opendir(part)
+			       : NULL;
+	const struct dirent *entry;
+	while (history && size < DEVICE_SIZE_MAX && (entry = readdir(history))) {
+		char old[PATH_MAX + NAME_MAX + 2];
+		snprintf(old, sizeof old, "%s/%s", part, entry->d_name);
+		size += ENTRY_SIZE + size_of(old);
+	}
+	if (history)
+		closedir(history);
+	return size;
+}
+
 static enum error hand_over(struct intake *intake, const char *path)
 {
 	struct place *place = calloc(1, sizeof *place);
@@ -119,7 +152,7 @@ static enum error hand_over(struct intake *intake, const char *path)
 	intake_file(intake);
 	return intake_add(intake, &(struct unit){.kind = &device,
 						 .work = place,
-						 .size = UNIT_SIZE,
+						 .size = device_size(place->path),
 						 .file = place->path,
 						 .udid = place->udid});
 }

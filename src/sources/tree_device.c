@@ -16,12 +16,15 @@
 
 #define SECURITY_MAX (1024 * 1024)
 #define PEM_MAX (256 * 1024) /* of 48 KiB of token, sealed to many */
+#define PEM_START "-----BEGIN"
 #define STATUS_MAX 32
+#define NAMES_MAX 20000
 #define DEVICE_MAX (16 * 1024 * 1024) /* all of one device's files: thousands of versions */
 
 struct reading {
 	struct kept_device *kept;
 	size_t left;	   /* of DEVICE_MAX */
+	bool described;	   /* there is a security.json, good or bad */
 	uint32_t uid, gid; /* of the directory above: who owns what nobody gave to others */
 };
 
@@ -48,18 +51,33 @@ static enum error open_part(const char *path, bool directory, int *fd)
 	return OK;
 }
 
-static enum error read_all(struct reading *reading, int fd, size_t limit, struct bytes *out)
+static enum error read_piece(struct bytes *out, const char *piece, size_t n, size_t limit,
+			     const char *start)
+{
+	/* In a copy of an open mount it is a token in the clear: that goes no further. */
+	if (!out->len && (n < strlen(start) || memcmp(piece, start, strlen(start)) != 0))
+		return fail(ERR_INVALID,
+			    "it is no seal in PEM; a plain token is written to the file `token` of "
+			    "a mount, or imported as CSV");
+	if (out->len + n > limit)
+		return fail(ERR_TOO_BIG, "it is larger than any such file, %zu bytes", limit);
+	return bytes_add(out, piece, n);
+}
+
+/* `start`: what is in it begins so. */
+static enum error read_all(struct reading *reading, int fd, size_t limit, const char *start,
+			   struct bytes *out)
 {
 	char piece[16 * 1024];
 	ssize_t n;
-	while ((n = read(fd, piece, sizeof piece)) > 0) {
-		TRY(bytes_add(out, piece, (size_t)n));
-		if (out->len > limit)
-			return fail(ERR_TOO_BIG, "it is larger than any such file, %zu bytes",
-				    limit);
+	enum error result = OK;
+	while (!result && (n = read(fd, piece, sizeof piece)) != 0) {
+		if (n < 0)
+			return fail(ERR_INVALID, "it can't be read: %s", strerror(errno));
+		result = read_piece(out, piece, (size_t)n, limit, start);
+		secret_wipe(piece, (size_t)n);
 	}
-	if (n < 0)
-		return fail(ERR_INVALID, "it can't be read: %s", strerror(errno));
+	TRY(result);
 	if (out->len > reading->left)
 		return fail(ERR_TOO_BIG, "the device's files have more than %d bytes", DEVICE_MAX);
 	reading->left -= out->len;
@@ -99,18 +117,19 @@ static enum error note_access(struct reading *reading, const char *name, int fd)
 /* ---- what a device's directory has ---- */
 
 static enum error read_file(struct reading *reading, const char *path, enum tree_part part,
-			    size_t limit, struct bytes *out)
+			    size_t limit, const char *start, struct bytes *out)
 {
 	SCOPED(close_scoped) int fd = -1;
 	TRY(open_part(path, false, &fd));
 	TRY(note_access(reading, tree_part_name(part), fd));
-	return read_all(reading, fd, limit, out);
+	return read_all(reading, fd, limit, start, out);
 }
 
 static enum error read_security(struct reading *reading, const char *path)
 {
 	struct bytes *security = &reading->kept->security;
-	enum error result = read_file(reading, path, TREE_SECURITY, SECURITY_MAX, security);
+	reading->described = true;
+	enum error result = read_file(reading, path, TREE_SECURITY, SECURITY_MAX, "", security);
 	if (!result && !security->len)
 		result = fail(ERR_INVALID,
 			      "it is empty; the tokens come in without it: times and facts are "
@@ -123,7 +142,7 @@ static enum error read_security(struct reading *reading, const char *path)
 static enum error read_status(struct reading *reading, const char *path)
 {
 	SCOPED(bytes_free) struct bytes text = {0};
-	TRY(read_file(reading, path, TREE_STATUS, STATUS_MAX, &text));
+	TRY(read_file(reading, path, TREE_STATUS, STATUS_MAX, "", &text));
 	for (int i = 0; i < STATUS_COUNT; i++) {
 		const char *word = status_word((enum status)i);
 		if (text.len == strlen(word) + 1 && memcmp(text.data, word, text.len - 1) == 0 &&
@@ -151,7 +170,7 @@ static enum error add_token(struct reading *reading, const char *path, int numbe
 static enum error read_token(struct reading *reading, const char *path)
 {
 	SCOPED(bytes_free) struct bytes pem = {0};
-	TRY(read_file(reading, path, TREE_TOKEN, PEM_MAX, &pem));
+	TRY(read_file(reading, path, TREE_TOKEN, PEM_MAX, PEM_START, &pem));
 	return add_token(reading, path, 0, &pem);
 }
 
@@ -174,18 +193,13 @@ static enum error read_old(struct reading *reading, const char *path, const char
 	if (!number)
 		return fail(ERR_INVALID, "a backup has no file of this name here");
 	TRY(open_part(path, false, &fd));
-	TRY(read_all(reading, fd, PEM_MAX, &pem));
+	TRY(read_all(reading, fd, PEM_MAX, PEM_START, &pem));
 	return add_token(reading, path, number, &pem);
 }
 
 /* ---- directories ---- */
 
 typedef enum error each_entry(struct reading *, const char *path, const char *name);
-
-static int is_shown(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
 
 /* An entry's trouble is kept, and the next one read. */
 static enum error take_entry(struct reading *reading, const char *path, const char *name,
@@ -200,20 +214,72 @@ static enum error take_entry(struct reading *reading, const char *path, const ch
 	return !result || result == ERR_MEMORY ? result : kept_refuse(reading->kept, entry, result);
 }
 
+/* The names in a directory, as many as a device may have. */
+struct names {
+	char **name;
+	size_t count, cap;
+};
+
+static void names_free(struct names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->name[i]);
+	free(names->name);
+	*names = (struct names){0};
+}
+
+static enum error names_add(struct names *names, const char *name)
+{
+	if (names->count == NAMES_MAX)
+		return fail(ERR_TOO_BIG, "there are more than %d names in it", NAMES_MAX);
+	if (names->count == names->cap) {
+		size_t cap = names->cap ? 2 * names->cap : 16;
+		char **more = realloc(names->name, cap * sizeof *more);
+		if (!more)
+			return fail(ERR_MEMORY, "out of memory");
+		names->name = more;
+		names->cap = cap;
+	}
+	names->name[names->count] = strdup(name);
+	if (!names->name[names->count])
+		return fail(ERR_MEMORY, "out of memory");
+	names->count++;
+	return OK;
+}
+
+static int by_version(const void *a, const void *b)
+{
+	return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum error list(int fd, struct names *names)
+{
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *entry;
+	enum error result = OK;
+	if (!dir) {
+		if (again >= 0)
+			close(again);
+		return fail(ERR_INVALID, "it can't be read: %s", strerror(errno));
+	}
+	while (!result && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			result = names_add(names, entry->d_name);
+	closedir(dir);
+	return result;
+}
+
 /* In the order of names, so that the trail and the numbers are alike each time. */
 static enum error walk(struct reading *reading, const char *path, int fd, each_entry *each)
 {
-	struct dirent **entries;
-	int count = scandirat(fd, ".", &entries, is_shown, versionsort);
-	if (count < 0)
-		return fail(ERR_INVALID, "it can't be read: %s", strerror(errno));
-	enum error result = OK;
-	for (int i = 0; i < count; i++) {
-		if (!result)
-			result = take_entry(reading, path, entries[i]->d_name, each);
-		free(entries[i]);
-	}
-	free(entries);
+	struct names names = {0};
+	enum error result = list(fd, &names);
+	if (names.count)
+		qsort(names.name, names.count, sizeof *names.name, by_version);
+	for (size_t i = 0; i < names.count && !result; i++)
+		result = take_entry(reading, path, names.name[i], each);
+	names_free(&names);
 	return result;
 }
 
@@ -264,6 +330,10 @@ static enum error read_device(struct reading *reading, const char *path)
 	if (!kept->security.len && !kept->count && !kept->refusal_count)
 		return fail(ERR_INVALID, "there is nothing of a device in it; restore it from the "
 					 "backup again");
+	if (!reading->described)
+		return fail(ERR_INVALID,
+			    "security.json isn't there; its tokens come in without it: times and "
+			    "facts are lost");
 	return OK;
 }
 

@@ -55,7 +55,7 @@ static enum error read_open_file(struct intake *intake, int fd, const char *name
 	struct stat st;
 	int64_t seen_at = 0;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		seen_at = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+		seen_at = time_of_file(&st.st_mtim);
 	size_t len = look(fd, head, sizeof head);
 	const struct source_kind *kind = kind_of_file(head, len);
 	bool passed = beside && beside->passes_file && beside->passes_file(head, len);

@@ -92,12 +92,14 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 	assert_equal "$(ls "$M/devices")" "$(printf '%s\n' "$A" "$B")"
 	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
 	rm -r "$T/part/var/backup/devices/$A/history"
-	run -0 escrowfs import "$S" "$T/part" "$X/devices/0E5C0A00-0006-4000-8000-000000000006"
-	assert_equal "$(summary)" '1 1 1 0'
+	# What the backup had and isn't there is named: that a restore was cut short shows.
+	run -1 --separate-stderr escrowfs import "$S" "$T/part" "$X/devices/0E5C0A00-0006-4000-8000-000000000006"
+	assert_equal "$(summary)" '1 1 1 1'
+	assert_has "$stderr" "$A/history/1.pem: it isn't there, and security.json tells of it"
 	# The number of a version that wasn't in the part isn't given to another one.
 	rm -r "$X/devices/$A/history"
 	burn
-	run -0 escrowfs import "$S" "$X/devices/$A"
+	run -1 escrowfs import "$S" "$X/devices/$A"
 	echo "$OLD" >"$M/devices/$A/token"
 	assert_equal "$(escrowfs history "$S" "$A" | awk 'NR > 1 { print $1 }' | xargs)" '2 3'
 }
@@ -309,7 +311,7 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 	[[ $output != *"$TOKEN_1"* ]]
 }
 
-@test "a tree from the future, or with a number that nobody gives, is named and nothing of it stored" {
+@test "a tree from the future is named and nothing of it stored; a number that nobody gives is another one" {
 	burn
 	sed -i 's/"20[0-9][0-9]-/"2199-/' "$X/devices/$A/security.json"
 	sed -i 's/"Number": 1,/"Number": 2147483646,/' "$X/devices/0E5C0A00-0006-4000-8000-000000000006/security.json"
@@ -317,7 +319,175 @@ said() { (cd "$1" && cat devices/*/security.json devices/*/bootstrap_status && g
 	assert_has "$stderr" "device $A: its security.json tells of 2199-"
 	assert_has "$stderr" 'set the clock, and take it in again'
 	[ ! -e "$M/devices/$A" ]
-	run -1 --separate-stderr escrowfs import "$S" "$X/devices/0E5C0A00-0006-4000-8000-000000000006"
-	assert_has "$stderr" "security.json: Number has a value that it can't have; its tokens come in without it"
-	echo "$TOKEN_2" >"$M/devices/0E5C0A00-0006-4000-8000-000000000006/token"
+	sed -i 's/"DeviceId": [0-9]*/"DeviceId": 70368744177664/' "$X/devices/0E5C0A00-0006-4000-8000-000000000006/security.json"
+	run -0 --separate-stderr escrowfs import "$S" "$X/devices/0E5C0A00-0006-4000-8000-000000000006"
+	D=$M/devices/0E5C0A00-0006-4000-8000-000000000006
+	[ "$(json_of '["Escrow"]["DeviceId"]')" -lt 1000 ]
+	echo "$TOKEN_2" >"$D/token"
+	assert_equal "$(escrowfs history "$S" "${D##*/}" | awk 'NR > 1 { print $1 }' | xargs)" '1 2'
+	# Times of when it was taken away are told, too.
+	mkdir -p "$T/forged/removed" && cp -a "$X/removed/$C" "$T/forged/removed/$UDID"
+	sed -i "s/$C/$UDID/; "'s/"RemovedAt": "20[0-9][0-9]-/"RemovedAt": "2199-/' "$T/forged/removed/$UDID/security.json"
+	run -1 --separate-stderr escrowfs import "$S" "$T/forged"
+	assert_has "$stderr" "its security.json tells of 2199-"
+}
+
+# ---- restored in pieces ----
+
+# Whatever came in first, with the whole backup all is as if that had come alone.
+pieces_come_together() {
+	local what=$1
+	burn
+	escrowfs import "$S" "$T/piece" >"$T/out" 2>&1 || :
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	echo "$what: $output"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	escrowfs history "$S" "$A" | cut -c9- | sort >"$T/now"
+	cut -c9- "$T/history" | sort | diff - "$T/now"
+	before=$(state)
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	assert_equal "$(row 'tokens new') $(row refused)" '0 0'
+	assert_equal "$(state)" "$before"
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+}
+
+@test "a restore that was cut short, and then the whole of it: each token once, with its time, and the current one current" {
+	local d=$T/piece/devices
+	for what in security.json 'security.json token' 'security.json history' token history 'token history'; do
+		rm -rf "$T/piece"
+		mkdir -p "$d"
+		cp -a "$X/devices/$A" "$d/"
+		for file in $what; do rm -r "${d:?}/$A/$file"; done
+		pieces_come_together "without $what"
+	done
+	# An older token in the place of the current one, and nothing that tells how old it is.
+	rm -rf "$T/piece"
+	mkdir -p "$d/$A"
+	cp "$X/devices/$A/history/1.pem" "$d/$A/token"
+	pieces_come_together 'an old token'
+	: >"$d/$A/security.json"
+	pieces_come_together 'an empty security.json'
+}
+
+@test "pieces of a restore into a store that goes on: what is newer stays, and nothing is there twice" {
+	echo "$TOKEN_2" >"$M/devices/$A/token"
+	rm "$X/devices/$A/security.json"
+	run -1 --separate-stderr escrowfs import "$S" "$X/devices/$A"
+	assert_equal "$(row 'tokens new') $(row 'tokens the same')" '0 2'
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_2"
+	assert_equal "$(escrowfs history "$S" "$A" | awk 'NR > 1 { print $1 }' | xargs)" '1 2 3'
+}
+
+# ---- hostile ones ----
+
+# A seal to this store's recipients, which anybody can make who has their certificates: forge UDID TOKEN
+forge() {
+	[ -e "$T/evil.crt" ] || openssl x509 -in "$S.recovery.pem" -out "$T/evil.crt"
+	[ -d "$T/evil" ] || escrowfs init "$T/evil" --recipient "$T/evil.crt" --no-recovery >/dev/null
+	mkdir -p "$T/forge"
+	set_token "$2" "$1" >"$T/forge/message"
+	escrowfs import "$T/evil" "$T/forge/message" >/dev/null
+	rm -rf "$T/evil.out"
+	escrowfs export "$T/evil" --to tree "$T/evil.out" "$1" >/dev/null
+	cat "$T/evil.out/devices/$1/token"
+}
+
+@test "a forged seal doesn't take the place of one that nobody had opened" {
+	burn
+	unmount
+	mv "$S.recovery.pem" "$T/away.pem"
+	escrowfs import "$S" "$X" >"$T/out"
+	mv "$T/away.pem" "$S.recovery.pem"
+	cp -a "$X" "$T/genuine"
+	forge "$A" "$(base64 <<<evil)" >"$T/pem"
+	cp "$T/pem" "$X/devices/$A/token"
+	run -0 --separate-stderr escrowfs import "$S" "$X"
+	mount_again
+	# The genuine one is there still, whatever came beside it.
+	run -0 --separate-stderr escrowfs import "$S" "$T/genuine"
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+}
+
+@test "without security.json, or with a planted old version, the current token stays the current one" {
+	burn
+	mkdir "$T/a" "$T/b"
+	cp -a "$X/devices/$A" "$T/a/"
+	rm "$T/a/$A/security.json"
+	run -1 --separate-stderr escrowfs import "$S" "$T/a"
+	assert_has "$stderr" "$A: security.json isn't there; its tokens come in without it"
+	assert_equal "$(row 'tokens new') $(row 'of them, old')" '2 1'
+	assert_has "$(escrowfs history "$S" "$A")" unknown
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	burn
+	cp -a "$X/devices/$A" "$T/b/"
+	forge "$A" "$(base64 <<<evil)" >"$T/b/$A/history/7.pem"
+	run -0 --separate-stderr escrowfs import "$S" "$T/b"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	sealed "$T/again"
+	burn
+	run -0 --separate-stderr escrowfs import "$S" "$T/again"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+}
+
+@test "a time somewhat in the future is now: what comes after it is newer" {
+	burn
+	mkdir "$T/a"
+	cp -a "$X/devices/$A" "$T/a/"
+	later=$(date -u -d '+20 hours' +%FT%T.000Z)
+	python3 - "$T/a/$A/security.json" "$later" <<'PY'
+import json, sys
+j = json.load(open(sys.argv[1]))
+j["Escrow"]["EscrowedAt"] = j["Escrow"]["Versions"][-1]["EscrowedAt"] = sys.argv[2]
+json.dump(j, open(sys.argv[1], "w"), indent=2)
+PY
+	run -0 --separate-stderr escrowfs import "$S" "$T/a"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	set_token "$TOKEN_2" "$A" | checkin
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_2"
+}
+
+@test "what nobody can open takes the place of no token that was opened, until somebody can" {
+	burn
+	escrowfs import "$S" "$X" >"$T/out"
+	cp -a "$S" "$T/keep"
+	echo "$TOKEN_2" >"$M/devices/$A/token"
+	sealed "$T/later"
+	unmount
+	rm -rf "$S" && mv "$T/keep" "$S"
+	mv "$S.recovery.pem" "$T/away.pem"
+	run -0 --separate-stderr escrowfs import "$S" "$T/later/devices/$A"
+	assert_equal "$(row 'tokens unverified')" 1
+	mv "$T/away.pem" "$S.recovery.pem"
+	mount_again
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_1"
+	run -0 --separate-stderr escrowfs import "$S" "$T/later/devices/$A"
+	assert_equal "$(cat "$M/devices/$A/token")" "$TOKEN_2"
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+}
+
+@test "memory is bounded, whatever a device's directory has" {
+	burn
+	for i in $(seq 40); do
+		d=$T/huge/devices/$(printf '0E5C0A02-%04d-4000-8000-000000000000' "$i")
+		mkdir -p "$d/history"
+		for n in $(seq 60); do printf -- '-----BEGIN CMS-----\n' >"$d/history/$n.pem" && truncate -s 250K "$d/history/$n.pem"; done
+		touch $(seq -f "$d/x%g" 3000)
+	done
+	run -1 --separate-stderr bash -c "ulimit -v 900000; exec '$ESCROWFS' import '$S' '$T/huge'"
+	[ -n "${ESCROWFS_ASAN-}" ] || assert_equal "$(grep -c 'of this device isn' <<<"$stderr")" 40
+	assert_equal "$(ls "$M/devices")" ''
+}
+
+@test "a copy of an open mount has tokens in the clear: none is taken in, and none is told" {
+	mkdir -p "$T/plain"
+	cp -a "$M/devices" "$T/plain/"
+	burn
+	run -1 --separate-stderr escrowfs import "$S" "$T/plain"
+	assert_has "$stderr" "$A/token: it is no seal in PEM; a plain token is written to the file"
+	[[ $stderr$output != *"$TOKEN_1"* ]]
+	assert_equal "$(cat "$M/devices/$A/token")" ''
 }

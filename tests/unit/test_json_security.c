@@ -391,7 +391,8 @@ static void kept_makes_sense(void **state)
 		"{\"Escrow\": {\"Udid\": \"A\", \"EnrolledAt\": \"yesterday\"}}",
 		"{\"Escrow\": {\"Udid\": \"A\", \"Status\": \"well\"}}",
 		"{\"Escrow\": {\"Udid\": \"A\", \"Identity\": \"me\"}}",
-		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": [{\"Number\": 1}]}}",
+		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": [{\"EscrowedAt\": "
+		"\"2026-01-01T00:00:00Z\"}]}}",
 		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": [{\"Number\": 1, \"EscrowedAt\": "
 		"\"2026-01-01T00:00:00Z\", \"EndedAt\": \"2026-01-01T00:00:00Z\"}]}}",
 		"{\"Escrow\": {\"Udid\": \"A\", \"Versions\": 1}}",
