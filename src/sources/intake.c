@@ -97,6 +97,11 @@ void intake_unread(struct intake *intake, const char *file)
 	say_refused(intake, file, NULL, 0, NULL);
 }
 
+int64_t intake_seen(const struct intake *intake)
+{
+	return intake->counts.files + intake->counts.unread + intake->counts.refused;
+}
+
 enum error intake_refuse(struct intake *intake, const char *file, const char *item, int64_t number,
 			 const char *udid, enum error code)
 {

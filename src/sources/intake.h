@@ -52,6 +52,9 @@ void intake_unread(struct intake *, const char *file);
 /* How many directories, one within the other, are being read, after so many more. */
 int intake_descend(struct intake *, int more);
 
+/* How many files were begun, or refused, so far. */
+int64_t intake_seen(const struct intake *);
+
 /* No more is to be read. */
 bool intake_stopped(const struct intake *);
 const volatile sig_atomic_t *intake_stop(const struct intake *);

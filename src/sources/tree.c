@@ -37,6 +37,13 @@ static bool is_root(const char *path)
 
 static enum error read_root(struct intake *intake, const char *path)
 {
+	if (has(path, "checkin", S_IFREG)) {
+		fail(ERR_INVALID,
+		     "an open mount, of which an import would retrieve every token: name a sealed "
+		     "mount of that store, or what `escrowfs export` wrote");
+		intake_unread(intake, path);
+		return OK;
+	}
 	static const char *const parts[] = {"devices", "removed"};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		char part[PATH_MAX];

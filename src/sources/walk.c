@@ -47,6 +47,12 @@ static size_t look(int fd, uint8_t *head, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
+/* POSIX's word for it, where tar(1) puts it. */
+static bool is_archive(const uint8_t *head, size_t len)
+{
+	return len >= 262 && memcmp(head + 257, "ustar", 5) == 0;
+}
+
 /* `beside`: the kind of the directories that it lies among, or NULL. */
 static enum error read_open_file(struct intake *intake, int fd, const char *name,
 				 const struct source_kind *beside)
@@ -59,9 +65,14 @@ static enum error read_open_file(struct intake *intake, int fd, const char *name
 	size_t len = look(fd, head, sizeof head);
 	const struct source_kind *kind = kind_of_file(head, len);
 	bool passed = beside && beside->passes_file && beside->passes_file(head, len);
+	bool archive = is_archive(head, len);
 	secret_wipe(head, sizeof head);
 	if (passed)
 		return OK;
+	if (archive) {
+		leave_out(intake, name, "it is a tar archive: unpack it, and name the directory");
+		return OK;
+	}
 	intake_file(intake);
 	return kind->read_file(intake, fd, name, seen_at);
 }
@@ -224,5 +235,10 @@ enum error intake_source(struct intake *intake, const char *source)
 	if (!S_ISDIR(st.st_mode))
 		return read_file(intake, source, 0, NULL);
 	const struct source_kind *kind = kind_of_directory(source);
-	return kind ? kind->read_directory(intake, source) : walk_directory(intake, source);
+	int64_t before = intake_seen(intake);
+	TRY(kind ? kind->read_directory(intake, source) : walk_directory(intake, source));
+	/* Perhaps nothing was restored, or mounted. */
+	if (intake_seen(intake) == before && !intake_stopped(intake))
+		leave_out(intake, source, "there is nothing in it to take in");
+	return OK;
 }

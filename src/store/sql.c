@@ -159,12 +159,13 @@ static enum error fail_by_errno(const char *path, int number)
 	case ENOSPC:
 	case EDQUOT:
 	case EFBIG: /* a limit on the size of files, which is as good as a full disk */
-		return fail(ERR_NO_SPACE,
-			    "%s: the store's disk is full (%s) and nothing was changed; make room",
-			    path, strerror(number));
+		return fail(
+			ERR_NO_SPACE,
+			"%s: the store's disk is full (%s) and the change was not made; make room",
+			path, strerror(number));
 	case EROFS:
 		return fail(ERR_READ_ONLY,
-			    "%s: the store's disk is read-only and nothing was changed", path);
+			    "%s: the store's disk is read-only and the change was not made", path);
 	case EACCES:
 	case EPERM:
 		return fail(ERR_ACCESS, "%s: the store's files can't be opened: %s", path,
@@ -173,7 +174,7 @@ static enum error fail_by_errno(const char *path, int number)
 		return fail(ERR_MEMORY, "%s: out of memory", path);
 	default:
 		return fail(ERR_IO,
-			    "%s: the store's disk failed (%s) and nothing was changed; look at "
+			    "%s: the store's disk failed (%s) and the change was not made; look at "
 			    "the kernel's log",
 			    path, number ? strerror(number) : "no reason given");
 	}
@@ -223,15 +224,16 @@ enum error sql_fail(const struct tx *tx, int code)
 		return fail_by_errno(path, sqlite3_system_errno(tx->db));
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
-		return fail(ERR_READ_ONLY,
-			    "%s: the store can't be written and nothing was changed: its disk, its "
-			    "files or this view of it are read-only",
-			    path);
+		return fail(
+			ERR_READ_ONLY,
+			"%s: the store can't be written and the change was not made: its disk, its "
+			"files or this view of it are read-only",
+			path);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return fail(ERR_BUSY,
 			    "%s: another process has been writing to the store for too long; "
-			    "nothing was changed, try again",
+			    "the change was not made, try again",
 			    path);
 	case SQLITE_NOMEM:
 		return fail_by_errno(path, ENOMEM);

@@ -61,7 +61,7 @@ static enum error lost(const struct tx *tx, const struct job *job)
 	case ERR_IO:
 		return fail(job->result, "%s", job->why);
 	default:
-		return fail(ERR_IO, "%s: the store's disk failed and nothing was changed",
+		return fail(ERR_IO, "%s: the store's disk failed and the change was not made",
 			    tx->path);
 	}
 }

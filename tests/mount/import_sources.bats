@@ -238,3 +238,20 @@ now_there() {
 		mount_again
 	done
 }
+
+@test "what is no source says what to do instead: an archive, an empty directory, an open mount" {
+	escrowfs import "$S" "$EXAMPLES/messages" >"$T/import.out"
+	local lines_before
+	lines_before=$(lines)
+	mkdir -p "$T/empty" "$T/some" && echo x >"$T/some/x" && tar -cf "$T/x.tar" -C "$T/some" x
+	run -1 --separate-stderr escrowfs import "$S" "$T/empty"
+	assert_has "$stderr" "$T/empty: there is nothing in it to take in"
+	run -1 --separate-stderr escrowfs import "$S" "$T/x.tar"
+	assert_has "$stderr" "x.tar: it is a tar archive: unpack it, and name the directory"
+	run -1 --separate-stderr escrowfs import "$S" - <"$T/x.tar"
+	assert_has "$stderr" 'it is a tar archive'
+	run -1 --separate-stderr escrowfs import "$S" "$M"
+	assert_has "$stderr" "$M: an open mount, of which an import would retrieve every token"
+	assert_equal "$(grep -c . <<<"$stderr")" 1
+	assert_equal "$(lines)" "$lines_before"
+}
