@@ -16,18 +16,30 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define WAIT_MS 10000 /* for another process that writes */
+#define MOMENT_MS 2
+#define LOOK_MS 1000
+#define HOUR_MS 3600000
 
 /*
  * Called while another process writes. SQLite's own handler sleeps longer and longer: behind a
  * process that commits without pause it would hardly ever look when the door is open.
+ *
+ * A rekey or a purge writes the whole database anew, which takes as long as the disk does. While
+ * there is one, its end is waited for: patience begins again with every look that finds it there.
  */
 static int wait_a_moment(void *context, int tries)
 {
-	(void)context;
-	static const struct timespec moment = {.tv_nsec = 2000000};
+	struct tx *tx = context;
+	static const struct timespec moment = {.tv_nsec = MOMENT_MS * 1000000L};
 	nanosleep(&moment, NULL);
-	return tries < WAIT_MS / 2;
+	if (tries == 0)
+		tx->claimed = 0;
+	bool last = tries - tx->claimed >= tx->store->patience / MOMENT_MS;
+	if ((last || tries % (LOOK_MS / MOMENT_MS) == 0) && lock_claimed(tx->store)) {
+		tx->claimed = tries;
+		last = false;
+	}
+	return !last && tries < HOUR_MS / MOMENT_MS;
 }
 
 static const char pragmas[] =
@@ -43,7 +55,7 @@ static const char pragmas[] =
 static enum error configure(struct tx *tx, enum access_wanted wanted)
 {
 	sqlite3_extended_result_codes(tx->db, 1);
-	sqlite3_busy_handler(tx->db, wait_a_moment, NULL);
+	sqlite3_busy_handler(tx->db, wait_a_moment, tx);
 	sqlite3_db_config(tx->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(tx->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	if (wanted != CONNECT_NEW)

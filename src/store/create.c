@@ -138,7 +138,11 @@ static enum error make_in(const char *path, const struct store_birth *birth)
 		return fail_with(path);
 	snprintf(name, sizeof name, "%s", path);
 	TRY(check_around(path, directory));
-	struct store store = {.path = name, .directory = directory, .lock = -1};
+	struct store store = {.path = name,
+			      .directory = directory,
+			      .lock = -1,
+			      .claim = -1,
+			      .patience = STORE_PATIENCE};
 	/* Whoever makes this file makes the store: another `init` at the same time ends here. */
 	TRY(make_file(&store, DATABASE));
 	enum error result = fill(&store, birth);

@@ -25,6 +25,7 @@ struct tx {
 	sqlite3_stmt *prepared[SQL_COUNT]; /* NULL: not used yet */
 	struct store *store;		   /* a view's, to give it back to */
 	struct tx *next;		   /* in the pool */
+	int claimed; /* of the tries to get in: the last that found the store claimed */
 };
 
 /* Connections at most that read at the same time: more threads wait. */
@@ -55,15 +56,17 @@ struct store {
 	char *path;	 /* as it was given, for sentences */
 	char *directory; /* absolute, without links: the working directory may change */
 	enum store_mode mode;
-	bool frozen; /* on a disk that can't be written: read as it lies there */
-	int lock;    /* the descriptor that holds it; -1 */
-	int claim;   /* the same for store_claim() */
+	bool frozen;  /* on a disk that can't be written: read as it lies there */
+	int lock;     /* the descriptor that holds it; -1 */
+	int claim;    /* the same for store_claim() */
+	int patience; /* ms, with another process that writes */
 	struct pool pool;
 	struct writer writer;
 	struct tx *snapshot;
 	pthread_mutex_t snapshot_mutex; /* held by its one view */
 };
 
+#define STORE_PATIENCE 10000 /* ms */
 #define DATABASE "escrow.db"
 #define LOCK "lock"
 
@@ -92,6 +95,8 @@ void connection_rollback(struct tx *);
 /* ERR_BUSY says who has it. */
 enum error lock_take(struct store *, const char *holder);
 void lock_release(struct store *);
+/* Does another process hold the store's claim? */
+bool lock_claimed(const struct store *);
 
 /* ---- writer.c ---- */
 

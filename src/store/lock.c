@@ -111,6 +111,15 @@ enum error store_claim(struct store *store)
 		    strerror(why));
 }
 
+/* On a descriptor of its own: flock(2) is the open file's. */
+bool lock_claimed(const struct store *store)
+{
+	if (store->claim >= 0)
+		return false;
+	SCOPED(close_fd) int fd = open(store->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 void lock_release(struct store *store)
 {
 	close_fd(&store->claim);

@@ -119,6 +119,7 @@ enum error store_open(const char *path, enum store_mode mode, const char *holder
 	if (!store)
 		return fail(ERR_MEMORY, "out of memory");
 	store->mode = mode;
+	store->patience = STORE_PATIENCE;
 	store->lock = store->claim = -1;
 	pool_start(store);
 	enum error result = open_all(store, path, holder);

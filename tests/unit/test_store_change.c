@@ -1,6 +1,8 @@
 /* Views and changes: together, apart, failing, on a full disk, beside other processes. */
 #include "store_fixture.h"
 
+#include "store/inside.h"
+
 #include <sqlite3.h>
 
 #include <errno.h>
@@ -536,6 +538,87 @@ static void waits_for_another_writer(void **state)
 	assert_int_equal(trail_lines(f->store), 1);
 }
 
+/* A process that is in the middle of a change, with the store's claim as a rekey has it, or without. */
+struct holder {
+	pid_t child;
+	int pipe; /* closed: it ends */
+};
+
+static void hold_writing(const struct fixture *f, bool claims, int to_child, int to_parent)
+{
+	struct store holding = {.path = (char *)f->path, .directory = (char *)f->path};
+	char path[700], c;
+	sqlite3 *db;
+	snprintf(path, sizeof path, "%s/escrow.db", f->path);
+	alarm(60); /* a test that fails must not leave it behind */
+	if (read(to_child, &c, 1) != 1 || (claims && store_claim(&holding)) ||
+	    sqlite3_open(path, &db) || sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) ||
+	    write(to_parent, "x", 1) != 1 || read(to_child, &c, 1) != 0)
+		_exit(1);
+	_exit(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) ? 1 : 0);
+}
+
+/* SQLite doesn't survive a fork(2): the store is opened after it. */
+static struct holder begin_holding(struct fixture *f, bool claims)
+{
+	int to_child[2], to_parent[2];
+	char c;
+	assert_int_equal(pipe(to_child), 0);
+	assert_int_equal(pipe(to_parent), 0);
+	fixture_close(f);
+	pid_t child = fork();
+	if (child == 0) {
+		close(to_child[1]);
+		hold_writing(f, claims, to_child[0], to_parent[1]);
+	}
+	close(to_child[0]);
+	close(to_parent[1]);
+	fixture_open(f, STORE_SERVE);
+	assert_int_equal(write(to_child[1], "x", 1), 1);
+	assert_int_equal(read(to_parent[0], &c, 1), 1);
+	close(to_parent[0]);
+	return (struct holder){child, to_child[1]};
+}
+
+static void end_holding(const struct holder *holder)
+{
+	int status;
+	close(holder->pipe);
+	waitpid(holder->child, &status, 0);
+	assert_int_equal(status, 0);
+}
+
+static void waits_as_long_as_a_rekey_takes(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	struct holder holder = begin_holding(f, true);
+	struct patient patient = {.store = f->store};
+	f->store->patience = 200;
+	assert_int_equal(pthread_create(&thread, NULL, waits, &patient), 0);
+	usleep(2500000);
+	assert_false(atomic_load(&patient.done));
+	end_holding(&holder);
+	pthread_join(thread, NULL);
+	assert_int_equal(patient.result, OK);
+	/* To look whether it is claimed claims nothing. */
+	assert_int_equal(store_claim(f->store), OK);
+}
+
+static void waits_not_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	struct holder holder = begin_holding(f, false);
+	f->store->patience = 200;
+	assert_int_equal(store_change(f->store, line_apply, NULL), ERR_BUSY);
+	assert_says("for too long");
+	/* Nor for its own claim. */
+	assert_int_equal(store_claim(f->store), OK);
+	assert_int_equal(store_change(f->store, line_apply, NULL), ERR_BUSY);
+	end_holding(&holder);
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+}
+
 /* Killed in the middle of its work: what it was told is there is there, and nothing half. */
 static void killed_in_the_middle(void **state)
 {
@@ -618,6 +701,8 @@ int main(void)
 		WITH_STORE(read_only_disk),
 		WITH_STORE(two_processes),
 		WITH_STORE(waits_for_another_writer),
+		WITH_STORE(waits_as_long_as_a_rekey_takes),
+		WITH_STORE(waits_not_for_ever),
 		WITH_STORE(killed_in_the_middle),
 	};
 	return cmocka_run_group_tests_name("store: views and changes", tests, NULL, NULL);
