@@ -46,7 +46,8 @@ struct intake {
 
 bool intake_is_fatal(enum error error)
 {
-	return error == ERR_IO || error == ERR_NO_SPACE || error == ERR_READ_ONLY;
+	return error == ERR_IO || error == ERR_NO_SPACE || error == ERR_READ_ONLY ||
+	       error == ERR_BUSY;
 }
 
 bool intake_stopped(const struct intake *intake)
