@@ -94,12 +94,13 @@ struct store_state {
 	uint32_t uid, gid;
 	int64_t devices_at; /* when a device last came or went; 0: never */
 	int64_t generation; /* how many times its recipients were changed */
-	bool unclean;	    /* its files may hold seals that were taken out: see store_compact() */
-	int rendering;	    /* which program's security.json its devices' sizes are of */
+	int64_t unclean; /* times that seals were taken out which its files may hold: store_compact() */
+	int rendering; /* which program's security.json its devices' sizes are of */
 };
 enum error store_state(struct tx *, struct store_state *out);
 enum error store_set_owner(struct tx *, uint32_t uid, uint32_t gid);
 enum error store_set_key_uri(struct tx *, const char *uri);
+/* One more time; or none, which is for store_compact() to say. */
 enum error store_set_unclean(struct tx *, bool);
 enum error store_set_rendering(struct tx *, int);
 
@@ -108,7 +109,8 @@ enum error store_set_rendering(struct tx *, int);
  * files, and sets `unclean` back. Slow: as long as the disk takes for twice the store's size, during
  * which other writers wait. Then it waits until no reader needs the log any more, which a sealed
  * mount does for as long as it is mounted; every second or so of that `waiting` is called, which
- * returns false to give up (ERR_BUSY). To be called again until it returned OK.
+ * returns false to give up (ERR_BUSY). What is taken out meanwhile makes it begin again, a few times
+ * (ERR_CHANGED). To be called again until it returned OK.
  */
 typedef bool store_waiting(void *context);
 enum error store_compact(struct store *, store_waiting *waiting, void *context);

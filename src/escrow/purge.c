@@ -91,7 +91,7 @@ enum error escrow_purgeable(struct escrow *escrow, int64_t before, struct escrow
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
 	TRY(store_state(tx, &state));
-	out->unfinished = state.unclean;
+	out->unfinished = state.unclean > 0;
 	TRY(store_versions_ended(tx, before, 0, 0, add_up, &looking));
 	return count_vanishing(tx, before, &out->vanishing);
 }

@@ -288,7 +288,7 @@ enum error escrow_seals(struct escrow *escrow, struct escrow_seals *out)
 	*out = (struct escrow_seals){0};
 	TRY(store_view(escrow->store, &tx));
 	TRY(store_state(tx, &state));
-	out->unclean = state.unclean;
+	out->unclean = state.unclean > 0;
 	struct counting counting = {out, state.generation};
 	return store_versions(tx, 0, 0, count, &counting);
 }

@@ -13,6 +13,7 @@
 
 #define MOMENT 100 /* ms between two tries to cut the log */
 #define TRIES_A_SECOND 10
+#define ROUNDS 3 /* when seals are taken out meanwhile */
 
 static void free_scoped(struct tx **tx)
 {
@@ -51,10 +52,40 @@ static enum error cut_log(struct store *store, struct tx *tx, store_waiting *wai
 	return code ? sql_fail(tx, code) : OK;
 }
 
+/* ---- what is taken out meanwhile ---- */
+
+static enum error look(struct store *store, int64_t *unclean)
+{
+	struct store_state state;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(store, &tx));
+	TRY(store_state(tx, &state));
+	*unclean = state.unclean;
+	return OK;
+}
+
+/* An import, say, which has no claim, may have taken out a seal since. */
 static enum error clean_apply(struct tx *tx, void *context)
 {
-	(void)context;
+	const int64_t *before = context;
+	struct store_state state;
+	TRY(store_state(tx, &state));
+	if (state.unclean != *before)
+		return fail(ERR_CHANGED,
+			    "%s: seals were replaced while its files were written anew, so they "
+			    "may hold those; call it again when nothing is imported",
+			    tx->path);
 	return store_set_unclean(tx, false);
+}
+
+static enum error compact_once(struct store *store, struct tx *tx, store_waiting *waiting,
+			       void *context)
+{
+	int64_t unclean;
+	TRY(look(store, &unclean));
+	TRY(sql_run_text(tx, "VACUUM"));
+	TRY(cut_log(store, tx, waiting, context));
+	return store_change(store, clean_apply, &unclean);
 }
 
 enum error store_compact(struct store *store, store_waiting *waiting, void *context)
@@ -63,7 +94,8 @@ enum error store_compact(struct store *store, store_waiting *waiting, void *cont
 	TRY(keep_temporary_files_here(store));
 	TRY(connection_new(store, CONNECT_WRITE, &tx));
 	TRY(sql_run_text(tx, "PRAGMA temp_store = FILE"));
-	TRY(sql_run_text(tx, "VACUUM"));
-	TRY(cut_log(store, tx, waiting, context));
-	return store_change(store, clean_apply, NULL);
+	enum error result = compact_once(store, tx, waiting, context);
+	for (int i = 1; i < ROUNDS && result == ERR_CHANGED; i++)
+		result = compact_once(store, tx, waiting, context);
+	return result;
 }

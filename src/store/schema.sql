@@ -19,7 +19,7 @@ CREATE TABLE store (
 	gid INTEGER NOT NULL DEFAULT -1,
 	-- How many times its recipients were changed: a version is sealed to those of one number.
 	generation INTEGER NOT NULL DEFAULT 0,
-	-- Seals were taken out that its files may still hold, until they were compacted.
+	-- How many times seals were taken out that its files may still hold; 0 once they were compacted.
 	unclean INTEGER NOT NULL DEFAULT 0,
 	-- Which program's security.json the sizes in `device` are of.
 	rendering INTEGER NOT NULL DEFAULT 0

@@ -13,7 +13,7 @@ enum error store_state(struct tx *tx, struct store_state *out)
 		.uid = sql_u32(&rows, 0),
 		.gid = sql_u32(&rows, 1),
 		.generation = sql_int(&rows, 2),
-		.unclean = sql_bool(&rows, 3),
+		.unclean = sql_int(&rows, 3),
 		.rendering = (int)sql_int(&rows, 4),
 		.devices_at = sql_int(&rows, 5),
 	};
@@ -32,7 +32,7 @@ enum error store_set_key_uri(struct tx *tx, const char *uri)
 
 enum error store_set_unclean(struct tx *tx, bool unclean)
 {
-	return sql_run(tx, SQL_UNCLEAN_SAVE, VALUES(INT(unclean)));
+	return sql_run(tx, unclean ? SQL_UNCLEAN_ADD : SQL_UNCLEAN_CLEAR, NO_VALUES);
 }
 
 enum error store_set_rendering(struct tx *tx, int rendering)

@@ -328,6 +328,89 @@ static void compacted_leaves_nothing(void **state)
 	assert_int_equal(add_version(f->store, 256, 94).number, 2);
 }
 
+static enum error unclean_apply(struct tx *tx, void *context)
+{
+	(void)context;
+	return store_set_unclean(tx, true);
+}
+
+static int64_t unclean(struct store *store)
+{
+	struct store_state now;
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(store, &tx), OK);
+	assert_int_equal(store_state(tx, &now), OK);
+	return now.unclean;
+}
+
+struct meanwhile {
+	struct store *store, *snapshot;
+};
+
+/* Another process takes out a seal when the files are written already. */
+static bool takes_out(void *context)
+{
+	struct meanwhile *meanwhile = context;
+	assert_int_equal(store_change(meanwhile->store, unclean_apply, NULL), OK);
+	store_close(meanwhile->snapshot);
+	meanwhile->snapshot = NULL;
+	return true;
+}
+
+/* VACUUM moves it on. */
+static int written_anew(const struct fixture *f)
+{
+	char command[800];
+	snprintf(command, sizeof command, "sqlite3 '%s/escrow.db' 'PRAGMA schema_version'",
+		 f->path);
+	FILE *out = popen(command, "r");
+	int number = -1;
+	assert_non_null(out);
+	assert_int_equal(fscanf(out, "%d", &number), 1);
+	assert_int_equal(pclose(out), 0);
+	return number;
+}
+
+static void compacted_again_for_what_came_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct meanwhile meanwhile = {.store = f->store};
+	int before = written_anew(f);
+	assert_int_equal(store_open(f->path, STORE_SNAPSHOT, NULL, &meanwhile.snapshot), OK);
+	assert_int_equal(store_change(f->store, unclean_apply, NULL), OK);
+	assert_int_equal(store_compact(f->store, takes_out, &meanwhile), OK);
+	assert_null(meanwhile.snapshot);
+	assert_int_equal(unclean(f->store), 0);
+	assert_int_equal(written_anew(f), before + 2);
+}
+
+static atomic_bool enough;
+
+static void *takes_out_for_ever(void *store)
+{
+	while (!atomic_load(&enough))
+		if (store_change(store, unclean_apply, NULL))
+			break;
+	return NULL;
+}
+
+static void compacted_again_a_few_times(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	int waits = 0;
+	assert_int_equal(pthread_create(&thread, NULL, takes_out_for_ever, f->store), 0);
+	while (!unclean(f->store))
+		;
+	enum error result = store_compact(f->store, give_up, &waits);
+	atomic_store(&enough, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(result, ERR_CHANGED);
+	assert_true(unclean(f->store) > 1);
+	assert_int_equal(store_compact(f->store, give_up, &waits), OK);
+	assert_int_equal(unclean(f->store), 0);
+}
+
 /* ---- recipients ---- */
 
 static enum error recipients_apply(struct tx *tx, void *context)
@@ -639,6 +722,8 @@ int main(void)
 		WITH_STORE(sealed_anew),
 		WITH_STORE(destroyed_for_good),
 		WITH_STORE(compacted_leaves_nothing),
+		WITH_STORE(compacted_again_for_what_came_meanwhile),
+		WITH_STORE(compacted_again_a_few_times),
 		WITH_STORE(one_current),
 		WITH_STORE(saving_what_is_not_there),
 		WITH_STORE(newest_with_a_mac),
