@@ -282,8 +282,8 @@ struct escrow_rekey {
 
 enum rekey_step {
 	REKEY_SEALING,	  /* after each batch; `total` is how many versions there were to do */
-	REKEY_COMPACTING, /* once, before it */
-	REKEY_WAITING,	  /* every second or so, while somebody reads what was there before */
+	REKEY_COMPACTING, /* before it, and every second or so while something passing is in its way */
+	REKEY_WAITING,	  /* the same while a sealed mount reads what was there before */
 };
 
 /* How it goes. `step` returns false to stop; `left` says why a version stays sealed as it is. */

@@ -109,10 +109,11 @@ enum error store_set_rendering(struct tx *, int);
  * files, and sets `unclean` back. Slow: as long as the disk takes for twice the store's size, during
  * which other writers wait. Then it waits until no reader needs the log any more, which a sealed
  * mount does for as long as it is mounted; every second or so of that `waiting` is called, which
- * returns false to give up (ERR_BUSY). What is taken out meanwhile makes it begin again, a few times
+ * returns false to give up (ERR_BUSY); `reader`: it must be one of those, as nothing else is in the
+ * way for so long. What is taken out meanwhile makes it begin again, a few times
  * (ERR_CHANGED). To be called again until it returned OK.
  */
-typedef bool store_waiting(void *context);
+typedef bool store_waiting(void *context, bool reader);
 enum error store_compact(struct store *, store_waiting *waiting, void *context);
 
 /* The disk under it, in bytes; `used`: the store's own files; `log`: of these the one that changes go

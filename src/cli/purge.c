@@ -61,15 +61,15 @@ static bool going_on(void *context, int64_t destroyed)
 	return !cli_stop;
 }
 
-static bool waiting(void *context)
+static bool waiting(void *context, bool reader)
 {
 	struct purge *purge = context;
-	if (!purge->said_waiting)
+	if (reader && !purge->said_waiting)
 		fprintf(stderr,
 			"escrowfs: %s: waiting for sealed mounts to end: they read what was there "
 			"before, and the store's files hold it until then\n",
 			purge->store);
-	purge->said_waiting = true;
+	purge->said_waiting = purge->said_waiting || reader;
 	return !cli_stop;
 }
 

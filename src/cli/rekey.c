@@ -25,7 +25,7 @@ struct rekeying {
 	struct progress progress;
 	struct escrow_rekeyed done;
 	int64_t left;
-	bool waits;
+	enum rekey_step said;
 };
 
 /* ---- arguments ---- */
@@ -106,17 +106,19 @@ static bool on_step(void *context, enum rekey_step step, int64_t done, int64_t t
 		return !cli_stop;
 	}
 	progress_wipe(&rekeying->progress);
+	if (step == rekeying->said)
+		return !cli_stop;
+	rekeying->said = step;
 	if (step == REKEY_COMPACTING)
 		fprintf(stderr,
 			"escrowfs: %s: writing the store's files anew, without what was replaced\n",
 			rekeying->store);
-	else if (!rekeying->waits)
+	else
 		fprintf(stderr,
 			"escrowfs: %s: waiting for a sealed mount to end: it shows what was there "
 			"before, so the store's files hold that still. ^C ends the wait, and "
 			"`escrowfs rekey %s` takes it up again\n",
 			rekeying->store, rekeying->store);
-	rekeying->waits = step == REKEY_WAITING;
 	return !cli_stop;
 }
 

@@ -336,10 +336,10 @@ static enum error check_key(struct rekey *rekey, const struct escrow_rekey *how,
 	return try_key(rekey);
 }
 
-static bool waiting(void *context)
+static bool waiting(void *context, bool reader)
 {
 	struct rekey *rekey = context;
-	if (!step(rekey, REKEY_WAITING))
+	if (!step(rekey, reader ? REKEY_WAITING : REKEY_COMPACTING))
 		rekey->out->stopped = true;
 	return !rekey->out->stopped;
 }

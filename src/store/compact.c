@@ -9,11 +9,14 @@
  */
 #include "inside.h"
 
+#include "text.h"
+
 #include <time.h>
 
-#define MOMENT 100 /* ms between two tries to cut the log */
-#define TRIES_A_SECOND 10
-#define ROUNDS 3 /* when seals are taken out meanwhile */
+#define MOMENT 100		    /* ms between two tries to cut the log */
+#define TRIES_A_SECOND 5	    /* each takes another moment */
+#define PASSING INT64_C(2000000000) /* ns */
+#define ROUNDS 3		    /* when seals are taken out meanwhile */
 
 static void free_scoped(struct tx **tx)
 {
@@ -29,25 +32,49 @@ static enum error keep_temporary_files_here(const struct store *store)
 	return sqlite3_temp_directory ? OK : fail(ERR_MEMORY, "out of memory");
 }
 
-static int try_to_cut(struct tx *tx)
+/*
+ * For a moment, and not longer: who waits for readers has kept writers out already. Often: behind a
+ * process that commits without pause the door is open for an instant.
+ */
+static int look_often(void *context, int tries)
 {
-	sqlite3_busy_timeout(tx->db, MOMENT);
-	return sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	static const struct timespec instant = {.tv_nsec = 1000000};
+	(void)context;
+	nanosleep(&instant, NULL);
+	return tries < MOMENT;
 }
 
+/* `reads`: if it is busy, it isn't since another process checkpoints, too. */
+static int try_to_cut(struct tx *tx, bool *reads)
+{
+	int log = -1;
+	sqlite3_busy_handler(tx->db, look_often, NULL);
+	int code = sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &log, NULL);
+	*reads = log >= 0;
+	return code;
+}
+
+/*
+ * A mount that serves is in the way for moments: it reads, it commits, it checkpoints, for which it
+ * takes as long as the disk does. Who reads on after PASSING is a sealed mount.
+ */
 static enum error cut_log(struct store *store, struct tx *tx, store_waiting *waiting, void *context)
 {
 	static const struct timespec moment = {.tv_nsec = MOMENT * 1000000L};
-	int code = try_to_cut(tx);
+	bool reads;
+	int code = try_to_cut(tx, &reads);
+	int64_t since = time_now();
 	for (int tries = 1; code == SQLITE_BUSY; tries++) {
-		if (tries % TRIES_A_SECOND == 0 && !waiting(context))
+		if (!reads)
+			since = time_now();
+		bool reader = time_now() - since >= PASSING;
+		if (tries % TRIES_A_SECOND == 0 && !waiting(context, reader))
 			return fail(ERR_BUSY,
 				    "%s: a sealed mount still reads what was there before, so its "
-				    "files "
-				    "hold it too; unmount it and call this again",
+				    "files hold it too; unmount it and call this again",
 				    store->path);
 		nanosleep(&moment, NULL);
-		code = try_to_cut(tx);
+		code = try_to_cut(tx, &reads);
 	}
 	return code ? sql_fail(tx, code) : OK;
 }
