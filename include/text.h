@@ -57,6 +57,9 @@ bool utf8_valid(const uint8_t *, size_t);
 /* UTF-8 without any control character. */
 bool text_plain(const char *text);
 
+/* Makes text fit for a terminal: a '?' for every control character and every byte that isn't UTF-8. */
+void text_printable(char *text);
+
 /*
  * The form in which a serial number, a UDID or an IMEI is looked up: lower-case, ASCII only. Text
  * that does not fit is cut. Returns out.

@@ -48,3 +48,26 @@ bool text_plain(const char *text)
 			return false;
 	return utf8_valid((const uint8_t *)text, strlen(text));
 }
+
+/* C1, too, which some terminals obey: U+0080 to U+009F. */
+static bool is_control(const uint8_t *text, size_t len)
+{
+	return text[0] < ' ' || text[0] == 0x7f || (len == 2 && text[0] == 0xc2 && text[1] < 0xa0);
+}
+
+void text_printable(char *text)
+{
+	const uint8_t *from = (const uint8_t *)text, *end = from + strlen(text);
+	while (from < end) {
+		size_t n = character(from, (size_t)(end - from));
+		if (!n || is_control(from, n)) {
+			*text++ = '?';
+			from += n ? n : 1;
+		} else {
+			memmove(text, from, n);
+			text += n;
+			from += n;
+		}
+	}
+	*text = 0;
+}

@@ -1,5 +1,6 @@
 #include "background.h"
 
+#include "cli.h"
 #include "log.h"
 
 #include <errno.h>
@@ -29,8 +30,8 @@ static int exit_status(pid_t child)
 			return EXIT_FAILURE;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
-	fprintf(stderr, "escrowfs: the process in the background was ended by signal %d (%s)\n",
-		WTERMSIG(status), strsignal(WTERMSIG(status)));
+	cli_say("the process in the background was ended by signal %d (%s)", WTERMSIG(status),
+		strsignal(WTERMSIG(status)));
 	return EXIT_FAILURE;
 }
 
@@ -56,7 +57,7 @@ bool background_start(struct background *background, int *status)
 	*status = EXIT_FAILURE;
 	note_inherited(&background->inherited);
 	if (pipe2(ends, O_CLOEXEC) != 0) {
-		fprintf(stderr, "escrowfs: no pipe: %s\n", strerror(errno));
+		cli_say("no pipe: %s", strerror(errno));
 		return false;
 	}
 	pid_t child = fork();
@@ -67,7 +68,7 @@ bool background_start(struct background *background, int *status)
 	}
 	close(ends[1]);
 	if (child < 0)
-		fprintf(stderr, "escrowfs: no process in the background: %s\n", strerror(errno));
+		cli_say("no process in the background: %s", strerror(errno));
 	else
 		*status = says_ready(ends[0]) ? EXIT_SUCCESS : exit_status(child);
 	close(ends[0]);

@@ -1,6 +1,8 @@
 /* What the subcommands share. */
 #include "cli.h"
 
+#include "text.h"
+
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -20,14 +22,47 @@ int cli_help(const struct command *command)
 	return EXIT_SUCCESS;
 }
 
-int cli_usage(const struct command *command, const char *format, ...)
+/* Names of files may hold anything but NUL and '/'. */
+static void print_line(FILE *out, const char *before, const char *format, va_list arguments)
+	__attribute__((format(printf, 3, 0)));
+static void print_line(FILE *out, const char *before, const char *format, va_list arguments)
+{
+	char *line = NULL;
+	if (vasprintf(&line, format, arguments) < 0)
+		line = NULL;
+	else
+		text_printable(line);
+	fprintf(out, "%s%s\n", before, line ? line : "out of memory");
+	free(line);
+}
+
+void cli_say(const char *format, ...)
 {
 	va_list arguments;
-	fprintf(stderr, "escrowfs: %s: ", command->name);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	print_line(stderr, "escrowfs: ", format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "; `escrowfs %s --help` shows how it is called\n", command->name);
+}
+
+void cli_print(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	print_line(stdout, "", format, arguments);
+	va_end(arguments);
+}
+
+int cli_usage(const struct command *command, const char *format, ...)
+{
+	char *what = NULL;
+	va_list arguments;
+	va_start(arguments, format);
+	if (vasprintf(&what, format, arguments) < 0)
+		what = NULL;
+	va_end(arguments);
+	cli_say("%s: %s; `escrowfs %s --help` shows how it is called", command->name,
+		what ? what : "out of memory", command->name);
+	free(what);
 	return EXIT_USAGE;
 }
 
@@ -44,7 +79,7 @@ int cli_bad_option(const struct command *command, char **argv, int result)
 
 int cli_failed(void)
 {
-	fprintf(stderr, "escrowfs: %s\n", fail_why());
+	cli_say("%s", fail_why());
 	return EXIT_FAILURE;
 }
 

@@ -37,6 +37,13 @@ bool cli_is_mount_helper(const char *program);
 /* Prints how a command is called; returns EXIT_SUCCESS. */
 int cli_help(const struct command *);
 
+/*
+ * Says a sentence on standard error, "escrowfs: " before it; or prints one on standard output. Either
+ * is one line, whatever the names of files in it hold: a control character becomes a '?'.
+ */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Says what is wrong with the arguments; returns EXIT_USAGE. */
 int cli_usage(const struct command *, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

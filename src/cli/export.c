@@ -35,7 +35,7 @@ static bool going_on(void *context)
 void export_say_failed(struct export *export)
 {
 	export->failed++;
-	fprintf(stderr, "escrowfs: %s\n", fail_why());
+	cli_say("%s", fail_why());
 }
 
 /* ---- messages ---- */

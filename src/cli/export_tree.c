@@ -55,8 +55,7 @@ static enum error set_acl(struct writing *writing, int fd, const char *name, con
 	if (errno != ENOTSUP)
 		return target_fail(&writing->export->target, name);
 	if (!writing->said_acl)
-		fprintf(stderr,
-			"escrowfs: %s: this disk keeps no ACLs; those of the tree are left out\n",
+		cli_say("%s: this disk keeps no ACLs; those of the tree are left out",
 			writing->export->target.path);
 	writing->said_acl = true;
 	return OK;

@@ -35,10 +35,10 @@ static void say_refused(void *context, const struct refused *refused)
 	struct import *import = context;
 	progress_wipe(&import->progress);
 	if (refused->number)
-		fprintf(stderr, "escrowfs: %s, %s %" PRId64 ": %s\n", refused->file, refused->item,
-			refused->number, refused->why);
+		cli_say("%s, %s %" PRId64 ": %s", refused->file, refused->item, refused->number,
+			refused->why);
 	else
-		fprintf(stderr, "escrowfs: %s: %s\n", refused->file, refused->why);
+		cli_say("%s: %s", refused->file, refused->why);
 	tally_add(&import->refused, refused->why, refused->udid);
 }
 

@@ -1,6 +1,7 @@
 /* Which subcommand it is. Also the names under which mount(8) calls a program that mounts. */
 #include "cli.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,9 +57,8 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	open_standard();
 	if (argc > 0 && cli_is_mount_helper(argv[0]))
 		return cli_mount.run(argc, argv);
 	if (argc < 2) {
@@ -78,7 +78,24 @@ int main(int argc, char **argv)
 		return command->run(argc - 1, argv + 1);
 	if (argc > 2 && names_directory(argv[1]))
 		return cli_mount.run(argc, argv);
-	fprintf(stderr, "escrowfs: there is no subcommand `%s`; `escrowfs --help` lists them\n",
-		argv[1]);
+	cli_say("there is no subcommand `%s`; `escrowfs --help` lists them", argv[1]);
 	return EXIT_USAGE;
+}
+
+/* What a full disk kept from being printed was not said. */
+static int close_output(int status)
+{
+	bool lost = ferror(stdout);
+	errno = 0;
+	if (fclose(stdout) == 0 && !lost)
+		return status;
+	cli_say("not all of it could be printed: %s",
+		errno ? strerror(errno) : "standard output can't be written");
+	return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+}
+
+int main(int argc, char **argv)
+{
+	open_standard();
+	return close_output(run(argc, argv));
 }

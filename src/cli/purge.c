@@ -65,9 +65,8 @@ static bool waiting(void *context, bool reader)
 {
 	struct purge *purge = context;
 	if (reader && !purge->said_waiting)
-		fprintf(stderr,
-			"escrowfs: %s: waiting for sealed mounts to end: they read what was there "
-			"before, and the store's files hold it until then\n",
+		cli_say("%s: waiting for sealed mounts to end: they read what was there "
+			"before, and the store's files hold it until then",
 			purge->store);
 	purge->said_waiting = purge->said_waiting || reader;
 	return !cli_stop;
@@ -110,7 +109,7 @@ static int purge_store(struct purge *purge)
 					 "nothing was destroyed: there is no terminal to ask on; "
 					 "say --yes");
 		if (!confirmed(what.versions)) {
-			fprintf(stderr, "escrowfs: nothing was destroyed\n");
+			cli_say("nothing was destroyed");
 			return EXIT_FAILURE;
 		}
 	}

@@ -110,14 +110,12 @@ static bool on_step(void *context, enum rekey_step step, int64_t done, int64_t t
 		return !cli_stop;
 	rekeying->said = step;
 	if (step == REKEY_COMPACTING)
-		fprintf(stderr,
-			"escrowfs: %s: writing the store's files anew, without what was replaced\n",
+		cli_say("%s: writing the store's files anew, without what was replaced",
 			rekeying->store);
 	else
-		fprintf(stderr,
-			"escrowfs: %s: waiting for a sealed mount to end: it shows what was there "
+		cli_say("%s: waiting for a sealed mount to end: it shows what was there "
 			"before, so the store's files hold that still. ^C ends the wait, and "
-			"`escrowfs rekey %s` takes it up again\n",
+			"`escrowfs rekey %s` takes it up again",
 			rekeying->store, rekeying->store);
 	return !cli_stop;
 }
@@ -127,9 +125,9 @@ static void on_left(void *context, const char *sentence)
 	struct rekeying *rekeying = context;
 	progress_wipe(&rekeying->progress);
 	if (++rekeying->left <= NAMED)
-		fprintf(stderr, "escrowfs: %s\n", sentence);
+		cli_say("%s", sentence);
 	else if (rekeying->left == NAMED + 1)
-		fprintf(stderr, "escrowfs: ... and so on: from here on they are only counted\n");
+		cli_say("... and so on: from here on they are only counted");
 }
 
 /* ---- what became of it ---- */
@@ -141,21 +139,18 @@ static void warn_of_recipients(const struct rekeying *rekeying)
 	if (!done->recipients)
 		return; /* it didn't come so far */
 	if (rekeying->how.retire_count && done->recipients == 1)
-		fprintf(stderr,
-			"escrowfs: %s: one recipient is left, and no recovery key: without its "
-			"private key every token is lost. Add another one with --add CERT\n",
+		cli_say("%s: one recipient is left, and no recovery key: without its "
+			"private key every token is lost. Add another one with --add CERT",
 			rekeying->store);
 	else if (done->recovery_retired)
-		fprintf(stderr,
-			"escrowfs: %s: its recovery key is retired: keep the private key of one of "
-			"the other recipients away from this machine, for the day when it burns\n",
+		cli_say("%s: its recovery key is retired: keep the private key of one of "
+			"the other recipients away from this machine, for the day when it burns",
 			rekeying->store);
 	if (done->key_retired)
-		fprintf(stderr,
-			"escrowfs: %s: the private key that was used here is no recipient's any "
+		cli_say("%s: the private key that was used here is no recipient's any "
 			"more and opens nothing of what is sealed from now on. Mounts need "
 			"-o key=URI with another one; `escrowfs rekey %s --key URI --remember` "
-			"makes it the usual one\n",
+			"makes it the usual one",
 			rekeying->store, rekeying->store);
 }
 
@@ -216,14 +211,12 @@ static int failed(const struct rekeying *rekeying)
 	char why[512];
 	snprintf(why, sizeof why, "%s", fail_why());
 	warn_of_recipients(rekeying);
-	if (!done->changed && !done->sealed)
-		fprintf(stderr, "escrowfs: %s\n", why);
-	else
-		fprintf(stderr,
-			"escrowfs: %s\nescrowfs: %s: %" PRId64 " of %" PRId64 " versions are "
-			"sealed anew; `escrowfs rekey %s` goes on when that is mended (writing the "
-			"files anew takes room for a copy of the store)\n",
-			why, rekeying->store, done->sealed, done->total, rekeying->store);
+	cli_say("%s", why);
+	if (done->changed || done->sealed)
+		cli_say("%s: %" PRId64 " of %" PRId64 " versions are sealed anew; `escrowfs rekey "
+			"%s` goes on when that is mended (writing the files anew takes room for a "
+			"copy of the store)",
+			rekeying->store, done->sealed, done->total, rekeying->store);
 	return EXIT_FAILURE;
 }
 

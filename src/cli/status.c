@@ -47,9 +47,8 @@ static enum error print_recipients(struct escrow *escrow, int count)
 				     : "",
 		       fingerprint);
 		if (left < SOON)
-			fprintf(stderr,
-				"escrowfs: the certificate of recipient %s %s on %.10s; tokens are "
-				"sealed to it all the same, and open with its key\n",
+			cli_say("the certificate of recipient %s %s on %.10s; tokens are "
+				"sealed to it all the same, and open with its key",
 				recipient.name, left < 0 ? "expired" : "expires", day);
 	}
 	return OK;

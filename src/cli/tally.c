@@ -1,5 +1,7 @@
 #include "tally.h"
 
+#include "text.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -33,6 +35,7 @@ void tally_add(struct tally *tally, const char *sentence, const char *udid)
 {
 	char why[sizeof tally->reason->why];
 	snprintf(why, sizeof why, "%s", without_device(sentence, udid));
+	text_printable(why);
 	int i = 0;
 	while (i < tally->reasons && !alike(tally->reason[i].why, why))
 		i++;

@@ -8,7 +8,7 @@
 static void print_finding(void *context, const char *sentence)
 {
 	(void)context;
-	printf("%s\n", sentence);
+	cli_print("%s", sentence);
 }
 
 static void print_summary(const struct escrow_verified *verified, bool has_key)

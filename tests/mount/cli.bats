@@ -215,3 +215,35 @@ load helper
 	assert_has "$output" "$(openssl x509 -in "$S.key.pem" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)"
 	assert_has "$output" expires
 }
+
+@test "the name of a file forges no line of what is said, and no terminal obeys it" {
+	local name=$'x\nescrowfs: all is well\033[2J\302\2332J \303\274' clean=$'x?escrowfs: all is well?[2J?2J \303\274'
+	escrowfs init "$S" >/dev/null
+	echo rubbish >"$T/$name"
+	run -1 --separate-stderr escrowfs import "$S" "$T/$name"
+	assert_equal "$(grep -c '' <<<"$stderr")" 1
+	assert_has "$stderr" "escrowfs: $T/$clean: "
+	run -1 --separate-stderr escrowfs verify "$T/$name"
+	assert_equal "$(grep -c '' <<<"$stderr")" 1
+	assert_has "$stderr" "$clean"
+	run -2 --separate-stderr escrowfs status "$S" "$name"
+	assert_equal "$(grep -c '' <<<"$stderr")" 1
+	# A finding, too.
+	set_token "$TOKEN_1" | escrowfs import "$S" - >/dev/null
+	sqlite3 "$S/escrow.db" "PRAGMA ignore_check_constraints = 1; UPDATE device SET udid = 'A' || char(10) || 'all is well' || char(27) || '[2J'"
+	run -1 --separate-stderr escrowfs verify "$S"
+	assert_has "$output" 'A?all is well?[2J'
+	run ! grep -q '^all is well' <<<"$output"
+}
+
+@test "what can't be printed is an error" {
+	escrowfs init "$S" >/dev/null
+	for what in "status $S" "verify $S" "rekey $S --list" --help --version 'import --help'; do
+		status=0
+		# shellcheck disable=SC2086 # words
+		escrowfs $what >/dev/full 2>"$T/err" || status=$?
+		assert_equal "$status" 1
+		assert_has "$(cat "$T/err")" 'No space left on device'
+	done
+	run -0 escrowfs status "$S" >&-
+}

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -230,6 +231,31 @@ static void crew_does_each_once(void **state)
 		assert_int_equal(atomic_load(&done[i]), 1);
 }
 
+static void assert_printable(const char *text, const char *expected)
+{
+	char copy[64];
+	snprintf(copy, sizeof copy, "%s", text);
+	text_printable(copy);
+	assert_string_equal(copy, expected);
+}
+
+static void printable_is_all_that_a_terminal_gets(void **state)
+{
+	(void)state;
+	assert_printable("", "");
+	assert_printable("M\xc3\xbcller's Mac \xe2\x80\xa6 \xf0\x9f\x92\xbb",
+			 "M\xc3\xbcller's Mac \xe2\x80\xa6 \xf0\x9f\x92\xbb");
+	assert_printable("x\n\r\t\033[2J\x01\x7f"
+			 "y",
+			 "x????[2J??y");
+	/* C1 as UTF-8 and as a byte; U+00A0 is none. */
+	assert_printable("\xc2\x9b"
+			 "2J \x9b"
+			 "2J \xc2\x80\xc2\x9f\xc2\xa0",
+			 "?2J ?2J ??\xc2\xa0");
+	assert_printable("\xff\xc3", "??");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +270,7 @@ int main(void)
 		cmocka_unit_test(facts_long_text_is_cut_whole),
 		cmocka_unit_test(errors_keep_their_sentence),
 		cmocka_unit_test(bytes_grow),
+		cmocka_unit_test(printable_is_all_that_a_terminal_gets),
 		cmocka_unit_test(crew_does_each_once),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
