@@ -395,19 +395,23 @@ struct escrow_purging {
 enum error escrow_purge(struct escrow *, const struct actor *, int64_t before,
 			const struct escrow_purging *, int64_t *destroyed);
 
-/* What verify found, one sentence at a time. */
-typedef void escrow_finding(void *context, const char *sentence);
+struct escrow_verifying {
+	void (*finding)(void *context, const char *sentence); /* what is wrong, one by one */
+	void (*progress)(void *context, int64_t done);	      /* lines and versions; NULL */
+	void *context;
+};
 struct escrow_verified {
 	int64_t lines, versions, opened, unopened; /* unopened: no key here */
 	int64_t findings;
 };
 /* Walks the chain, compares blobs with the trail, opens every seal that it has a key for, checks
  * the database. */
-enum error escrow_verify(struct escrow *, escrow_finding *finding, void *context,
+enum error escrow_verify(struct escrow *, const struct escrow_verifying *,
 			 struct escrow_verified *out);
 
 struct escrow_status {
 	uint64_t devices[STATUS_COUNT];
+	bool unclean;	     /* the files hold seals still that were replaced or destroyed */
 	uint64_t unverified; /* versions that came from a backup, and no key has opened here */
 	struct trail_end trail;
 	struct store_space space;

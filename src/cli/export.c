@@ -35,6 +35,7 @@ static bool going_on(void *context)
 void export_say_failed(struct export *export)
 {
 	export->failed++;
+	progress_wipe(&export->progress);
 	cli_say("%s", fail_why());
 }
 
@@ -123,6 +124,7 @@ static enum error write_token(void *context, const struct exported *token)
 	TRY(export->form == EXPORT_MESSAGE ? write_message(export, token)
 					   : write_line(export, token));
 	export->tokens++;
+	progress_show(&export->progress, export->tokens);
 	return OK;
 }
 
@@ -192,7 +194,9 @@ static enum error plain(struct export *export)
 	}
 	TRY(target_open(export->directory, escrow, &export->target));
 	cli_catch_signals();
+	progress_begin(&export->progress, "tokens", 0);
 	enum error result = write_tokens(export, &without);
+	progress_wipe(&export->progress);
 	drop_csv(export);
 	TRY(result);
 	print_summary(export, without);

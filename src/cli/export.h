@@ -2,6 +2,7 @@
 #define CLI_EXPORT_H
 
 #include "cli.h"
+#include "progress.h"
 #include "target.h"
 
 /* What the two kinds of export share: tokens in the clear (export.c), a sealed tree
@@ -14,6 +15,7 @@ struct export
 	struct escrow *escrow;
 	struct target target;
 	int64_t tokens, files, failed; /* failed: named on standard error */
+	struct progress progress;
 	enum export_form form;
 	int csv; /* the descriptor of tokens.csv, while it is written */
 };

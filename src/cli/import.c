@@ -20,6 +20,7 @@ struct import {
 	struct intake_counts counts;
 	struct tally refused;
 	struct progress progress;
+	bool unfinished;
 };
 
 /* ---- what the operator sees meanwhile ---- */
@@ -85,14 +86,14 @@ static void print_table(const struct import *import, bool dry_run)
 		       counts->tokens_unverified);
 }
 
-static void print_store(const struct escrow_status *status)
+static void print_store(const struct import *import, const struct escrow_status *status)
 {
 	uint64_t devices = 0;
 	for (int i = 0; i < STATUS_COUNT; i++)
 		devices += status->devices[i];
 	printf("The store has %" PRIu64 " device%s, %" PRIu64 " of them escrowed.\n", devices,
 	       cli_plural((int64_t)devices), status->devices[STATUS_ESCROWED]);
-	if (cli_stop)
+	if (import->unfinished)
 		printf("Stopped before the end: run it again, what is in already does no harm.\n");
 }
 
@@ -127,13 +128,18 @@ static enum error import_all(const struct store_arguments *arguments, struct imp
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	struct escrow_status status;
 	TRY(cli_open(arguments, &escrow));
-	TRY(take_in(arguments, escrow, import));
+	enum error result = take_in(arguments, escrow, import);
+	char why[512] = "";
+	if (result)
+		snprintf(why, sizeof why, "%s", fail_why());
+	import->unfinished = result || cli_stop;
+	/* What is in is said in any case. */
 	TRY(escrow_status(escrow, &status));
 	if (arguments->dry_run)
 		printf("Dry run: nothing was written. This would come of it:\n");
 	print_table(import, arguments->dry_run);
-	print_store(&status);
-	return OK;
+	print_store(import, &status);
+	return result ? fail(result, "%s", why) : OK;
 }
 
 static int run(int argc, char **argv)
@@ -153,7 +159,7 @@ static int run(int argc, char **argv)
 
 const struct command cli_import = {
 	.name = "import",
-	.arguments = "[--dry-run] STORE SOURCE...",
+	.arguments = "[--dry-run] [--key URI] [--passphrase-file FILE] STORE SOURCE...",
 	.summary = "takes in what other MDMs and backups kept",
 	.help = "  --dry-run               show what would come of it, write nothing\n"
 		"  --key URI               the private key that opens a backup's tokens, when it\n"

@@ -41,7 +41,7 @@ static int run(int argc, char **argv)
 
 const struct command cli_restore = {
 	.name = "restore",
-	.arguments = "STORE UDID NUMBER",
+	.arguments = "[--key URI] [--passphrase-file FILE] STORE UDID NUMBER",
 	.summary = "makes an old version of a device's token the current one again",
 	.help = cli_store_help,
 	.run = run,

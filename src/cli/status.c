@@ -78,6 +78,10 @@ static enum error print(struct escrow *escrow, const char *store)
 		       "  from a backup; each is opened and verified when "
 		       "it is first read, or all of them when they are imported with the key\n",
 		       status.unverified);
+	if (status.unclean)
+		printf("files       hold seals still that were replaced or destroyed: a rekey or a "
+		       "purge was stopped; `escrowfs rekey %s` ends it\n",
+		       store);
 	printf("key         %s%s\n", status.key_uri,
 	       escrow_has_key(escrow) ? "" : ": not found here, so tokens can't be retrieved");
 	TRY(print_recipients(escrow, status.recipients));
@@ -106,7 +110,7 @@ static int run(int argc, char **argv)
 
 const struct command cli_status = {
 	.name = "status",
-	.arguments = "STORE",
+	.arguments = "[--key URI] [--passphrase-file FILE] STORE",
 	.summary = "shows devices by status, recipients, the trail's checkpoint",
 	.help = cli_store_help,
 	.run = run,

@@ -1,5 +1,6 @@
 /* escrowfs verify: what the escrow finds wrong with a store, and a summary. */
 #include "cli.h"
+#include "progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,8 +8,13 @@
 
 static void print_finding(void *context, const char *sentence)
 {
-	(void)context;
+	progress_wipe(context);
 	cli_print("%s", sentence);
+}
+
+static void show(void *context, int64_t done)
+{
+	progress_show(context, done);
 }
 
 static void print_summary(const struct escrow_verified *verified, bool has_key)
@@ -35,7 +41,15 @@ static enum error verify(const struct store_arguments *arguments, struct escrow_
 {
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	TRY(cli_open(arguments, &escrow));
-	TRY(escrow_verify(escrow, print_finding, NULL, out));
+	struct progress progress;
+	progress_begin(&progress, "lines and versions", 0);
+	enum error result = escrow_verify(escrow,
+					  &(struct escrow_verifying){.finding = print_finding,
+								     .progress = show,
+								     .context = &progress},
+					  out);
+	progress_wipe(&progress);
+	TRY(result);
 	print_summary(out, escrow_has_key(escrow));
 	return OK;
 }
@@ -54,7 +68,7 @@ static int run(int argc, char **argv)
 
 const struct command cli_verify = {
 	.name = "verify",
-	.arguments = "STORE",
+	.arguments = "[--key URI] [--passphrase-file FILE] STORE",
 	.summary = "checks the trail's chain, every seal and the database",
 	.help = cli_store_help,
 	.run = run,

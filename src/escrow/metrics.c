@@ -113,7 +113,10 @@ enum error escrow_status(struct escrow *escrow, struct escrow_status *out)
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
 	TRY(store_device_counts(tx, out->devices));
+	struct store_state state;
 	TRY(store_versions_unverified(tx, &out->unverified));
+	TRY(store_state(tx, &state));
+	out->unclean = state.unclean != 0;
 	TRY(store_trail_end(tx, &out->trail));
 	memcpy(out->key_uri, escrow->key_uri, sizeof out->key_uri);
 	if (!store_served_by(escrow->path, out->served_by, sizeof out->served_by))

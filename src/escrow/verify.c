@@ -21,8 +21,7 @@
 
 struct walk {
 	struct escrow *escrow;
-	escrow_finding *finding;
-	void *context;
+	const struct escrow_verifying *how;
 	struct escrow_verified *out;
 	int64_t expected;
 	char chain[2 * STORE_DIGEST + 1]; /* of the line before */
@@ -49,7 +48,13 @@ static void found(struct walk *walk, const char *format, ...)
 	vsnprintf(sentence, sizeof sentence, format, arguments);
 	va_end(arguments);
 	walk->out->findings++;
-	walk->finding(walk->context, sentence);
+	walk->how->finding(walk->how->context, sentence);
+}
+
+static void show_progress(const struct walk *walk)
+{
+	if (walk->how->progress)
+		walk->how->progress(walk->how->context, walk->out->lines + walk->out->versions);
 }
 
 /* ---- the trail ---- */
@@ -123,6 +128,7 @@ static bool check_line(void *context, int64_t seq, const char *text, size_t len)
 	struct walk *walk = context;
 	struct json_line line;
 	walk->out->lines++;
+	show_progress(walk);
 	if (json_event_read(text, len, &line)) {
 		found(walk, "trail: line %lld can't be read: %s", (long long)seq, fail_why());
 		walk->expected = seq + 1;
@@ -194,6 +200,7 @@ static enum error check_version(struct seals *seals, struct version *version, co
 	SCOPED(bytes_free) struct bytes blob = {0};
 	TRY(store_blob(seals->tx, version->id, &blob));
 	walk->out->versions++;
+	show_progress(walk);
 	check_digest(walk, version, udid, &blob);
 	if (!walk->escrow->key) {
 		walk->out->unopened++;
@@ -257,16 +264,12 @@ static void walk_free(struct walk *walk)
 	tdestroy(walk->blobs, free);
 }
 
-enum error escrow_verify(struct escrow *escrow, escrow_finding *finding, void *context,
+enum error escrow_verify(struct escrow *escrow, const struct escrow_verifying *how,
 			 struct escrow_verified *out)
 {
 	*out = (struct escrow_verified){0};
 	SCOPED(walk_free)
-	struct walk walk = {.escrow = escrow,
-			    .finding = finding,
-			    .context = context,
-			    .out = out,
-			    .expected = 1};
+	struct walk walk = {.escrow = escrow, .how = how, .out = out, .expected = 1};
 	memset(walk.chain, '0', 2 * STORE_DIGEST);
 
 	enum error check = store_check(escrow->store);

@@ -255,3 +255,23 @@ now_there() {
 	assert_equal "$(grep -c . <<<"$stderr")" 1
 	assert_equal "$(lines)" "$lines_before"
 }
+
+@test "a full disk ends it: what is in is said, and with room it goes on" {
+	unmount
+	mkdir "$T/disk"
+	mount -t tmpfs -o size=3m tmpfs "$T/disk"
+	mv "$S" "$S.key.pem" "$T/disk/"
+	S=$T/disk/store
+	{
+		echo udid,serial,token
+		for i in $(seq 3000); do printf 'U-%04d,S%d,%s\n' "$i" "$i" "$(base64 <<<"token $i")"; done
+	} >"$T/many.csv"
+	run -1 --separate-stderr escrowfs import "$S" "$T/many.csv" --key "$T/disk/store.key.pem"
+	assert_has "$stderr" "the store's disk is full"
+	[ "$(row 'devices new')" -gt 0 ]
+	assert_has "$output" "The store has $(row 'devices new') devices"
+	assert_has "$output" 'Stopped before the end: run it again'
+	mount -o remount,size=60m "$T/disk"
+	run -0 --separate-stderr escrowfs import "$S" "$T/many.csv" --key "$T/disk/store.key.pem"
+	assert_has "$output" 'The store has 3000 devices'
+}

@@ -149,7 +149,11 @@ static int64_t opened_by(struct fixture *f, const char *key)
 	struct escrow_verified verified;
 	int findings = 0;
 	struct escrow *escrow = open_escrow(f, ESCROW_SHARE, key);
-	assert_int_equal(escrow_verify(escrow, ignore, &findings, &verified), OK);
+	assert_int_equal(
+		escrow_verify(escrow,
+			      &(struct escrow_verifying){.finding = ignore, .context = &findings},
+			      &verified),
+		OK);
 	escrow_close(escrow);
 	assert_int_equal(findings, 0);
 	return verified.opened;
