@@ -6,7 +6,8 @@
  *       stream, no buffer. (test: export_in_secret)
  * MUST: a file is written only when its token is on the trail, on disk.
  *       (test: export.bats, "on the trail before")
- * MUST: no half-written file is left behind. (test: export.bats, "a full disk")
+ * MUST: no half-written file is left behind. (test: export.bats, "a full disk",
+ *       "killed")
  */
 #include "export.h"
 
@@ -22,6 +23,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#define MESSAGE_UNFINISHED ".unfinished" /* hidden: import passes it by */
 #define CSV "tokens.csv"
 #define CSV_UNFINISHED "tokens.csv.unfinished"
 static const char csv_header[] = "udid,serial,token,escrowed_at\n";
@@ -41,18 +43,21 @@ void export_say_failed(struct export *export)
 
 /* ---- messages ---- */
 
+/* It has its name once it is whole, also when this process is killed: nobody takes a half for it. */
 static enum error write_message(struct export *export, const struct exported *token)
 {
 	const struct target *target = &export->target;
 	char name[UDID_MAX + sizeof ".plist"];
 	int fd;
 	snprintf(name, sizeof name, "%s.plist", token->udid);
-	TRY(target_create(target, target->fd, name, &fd));
+	TRY(target_create(target, target->fd, MESSAGE_UNFINISHED, &fd));
 	enum error result = target_write(target, fd, name, token->text.data, token->text.len);
 	if (close(fd) != 0 && !result)
 		result = target_fail(target, name);
+	if (!result)
+		result = target_rename(target, MESSAGE_UNFINISHED, name);
 	if (result)
-		(void)unlinkat(target->fd, name, 0);
+		(void)unlinkat(target->fd, MESSAGE_UNFINISHED, 0);
 	return result;
 }
 
@@ -98,9 +103,9 @@ static enum error begin_csv(struct export *export)
 static enum error end_csv(struct export *export)
 {
 	const struct target *target = &export->target;
-	if (fsync(export->csv) != 0 || renameat(target->fd, CSV_UNFINISHED, target->fd, CSV) != 0)
+	if (fsync(export->csv) != 0)
 		return target_fail(target, CSV);
-	return OK;
+	return target_rename(target, CSV_UNFINISHED, CSV);
 }
 
 static void drop_csv(const struct export *export)

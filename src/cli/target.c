@@ -181,6 +181,20 @@ enum error target_write(const struct target *target, int fd, const char *name, c
 	return OK;
 }
 
+enum error target_rename(const struct target *target, const char *from, const char *to)
+{
+	if (renameat2(target->fd, from, target->fd, to, RENAME_NOREPLACE) == 0)
+		return OK;
+	if (errno != EINVAL && errno != ENOSYS)
+		return target_fail(target, to);
+	/* Not every disk can do that at once; in a directory of our own two steps are as good. */
+	if (faccessat(target->fd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		errno = EEXIST;
+	else if (errno == ENOENT && renameat(target->fd, from, target->fd, to) == 0)
+		return OK;
+	return target_fail(target, to);
+}
+
 enum error target_sync(struct target *target)
 {
 	if (syncfs(target->fd) != 0 || fsync(target->fd) != 0)

@@ -40,6 +40,9 @@ enum error target_create(const struct target *, int directory, const char *name,
 enum error target_write(const struct target *, int fd, const char *name, const void *bytes,
 			size_t len);
 
+/* Gives a file in the directory its name; ERR_EXISTS: something has it. */
+enum error target_rename(const struct target *, const char *from, const char *to);
+
 /* Everything in it is on disk when it returns OK. */
 enum error target_sync(struct target *);
 

@@ -79,7 +79,7 @@ $UDID C02,\"7\" $TOKEN_1"
 	run -0 python3 - "$T/calls" <<'PY'
 import re, sys
 calls = open(sys.argv[1]).read().split("\n")
-made = [i for i, line in enumerate(calls) if ".plist" in line and "O_CREAT" in line]
+made = [i for i, line in enumerate(calls) if '".unfinished"' in line and "O_CREAT" in line]
 synced = [i for i, line in enumerate(calls) if re.search(r"f(data)?sync\(\d+<[^>]*escrow.db-wal", line)]
 assert len(made) == 2 and all("O_EXCL|O_NOFOLLOW" in calls[i] for i in made)
 # What was synced last before the first file is after everything else that could have been.
@@ -170,6 +170,27 @@ PY
 	run -2 export_to csv
 }
 
+@test "killed in the middle it leaves no half under a message's name; import passes by what is left" {
+	local status=0
+	mkdir -m 0700 "$O"
+	# The second message's file is there, and nothing of it is written.
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 strace -f -qq -e trace=write \
+		-P "$O/.unfinished" -P "$O/$OTHER.plist" -P "$O/$UDID.plist" \
+		-e inject=write:signal=SIGKILL:when=2 -o "$T/calls" \
+		"$ESCROWFS" export "$S" --to messages "$O" || status=$?
+	assert_equal "$status" 137
+	assert_equal "$(ls -A "$O" | tr '\n' ' ')" ".unfinished $OTHER.plist "
+	assert_equal "$(reply_token <"$O/$OTHER.plist")" "$TOKEN_2"
+	escrowfs init "$T/new" >/dev/null
+	run -0 escrowfs import "$T/new" "$O"
+	assert_has "$output" '1 record from 1 source: 1 took effect'
+	run -1 export_to messages "$O"
+	assert_has "$output" "isn't empty"
+	rm "$O/.unfinished" "$O"/*
+	run -0 export_to messages "$O"
+	assert_equal "$(ls -A "$O" | wc -l)" 2
+}
+
 @test "a full disk says so, and no half-written file is left behind" {
 	local i
 	head -c 45000 /dev/zero | base64 -w 0 >"$T/token"
@@ -209,7 +230,7 @@ PY
 	export ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0
 	strace -qq -e trace=openat -o "$T/calls" "$ESCROWFS" export "$S" --to messages "$T/all" >"$T/out.all"
 	assert_equal "$(ls "$T/all" | wc -l)" 602
-	first=$(grep -n -m 1 '\.plist"' "$T/calls" | cut -d : -f 1)
+	first=$(grep -n -m 1 '"\.unfinished"' "$T/calls" | cut -d : -f 1)
 	run -1 strace -qq -e trace=openat -e inject=openat:signal=SIGINT:when=$((first + 3)) -o "$T/calls" \
 		"$ESCROWFS" export "$S" --to messages "$O"
 	assert_has "$output" 'Stopped before the end'

@@ -275,3 +275,22 @@ now_there() {
 	run -0 --separate-stderr escrowfs import "$S" "$T/many.csv" --key "$T/disk/store.key.pem"
 	assert_has "$output" 'The store has 3000 devices'
 }
+
+@test "another process that writes for too long ends the import, in one sentence" {
+	local i
+	for i in $(seq 600); do set_token "$TOKEN_1" "DEVICE-$i"; done >"$T/messages"
+	python3 - "$S/escrow.db" "$T/held" <<'PY' 3>&- &
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+open(sys.argv[2], "w").close()
+time.sleep(100)
+PY
+	eventually 50 test -e "$T/held"
+	run -1 --separate-stderr escrowfs import "$S" "$T/messages"
+	kill $!
+	assert_equal "$(grep -vc '^escrowfs: taken in' <<<"$stderr")" 1
+	assert_has "$stderr" 'has been writing to the store for too long; the change was not made, try again'
+	run -0 escrowfs import "$S" "$T/messages"
+	assert_has "$output" '600 took effect'
+}
