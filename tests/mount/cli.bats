@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012 # tests are subshells; UDID is a plain word
+# shellcheck disable=SC2030,SC2031,SC2034,SC2086,SC2153,SC2012,SC2154 # tests are subshells; UDID is a plain word
 # The command line: init, import, verify, status; what each refuses, and in which words.
 
 load helper
