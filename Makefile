@@ -1,6 +1,7 @@
 # make             build/escrowfs
 # make run         installs what it needs, builds, mounts an example and shows it (root); make stop
 # make check       installs what tests need and runs them all (root)
+# make bench       how fast, side by side with sealing alone (root)
 # make install     program, man page, mount helper
 #
 # Nothing to configure. CC=clang works; DESTDIR and PREFIX mean what they mean elsewhere.
@@ -95,9 +96,19 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libescrow.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/libescrow.a $(LDLIBS)
 
+# DEVICES=10000 make bench: with fewer; in TMPDIR, which should be a disk's.
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+
+bench: all $(BENCH)
+	@tests/bench/run $(abspath $(BUILD))
+
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libescrow.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libescrow.a $(LDLIBS)
+
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT:=.d) $(FUZZ:=.d)
-.PHONY: all unit deps run stop install check flags fuzz fuzz-targets clean
+-include $(OBJECTS:.o=.d) $(UNIT:=.d) $(FUZZ:=.d) $(BENCH:=.d)
+.PHONY: all unit deps run stop install check flags fuzz fuzz-targets bench clean
 .DELETE_ON_ERROR:
