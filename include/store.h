@@ -146,7 +146,8 @@ enum error store_change(struct store *, store_apply *apply, void *context);
 /*
  * The same in two steps, so that the caller does something else meanwhile. `context` stays as it
  * is until store_change_wait() returned, which says what became of it and frees it. Changes that
- * one thread begins are made in that order.
+ * one thread begins are made in that order. `apply` may run more than once: what it did before has
+ * been undone then.
  */
 struct change;
 enum error store_change_begin(struct store *, store_apply *apply, void *context, struct change **);

@@ -76,10 +76,8 @@ enum error store_device_known(struct tx *tx, int64_t id, bool *out)
 
 static enum error next_change(struct tx *tx, int64_t *out)
 {
-	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_CHANGE_NEXT, NO_VALUES);
-	while (sql_next(&rows))
-		*out = sql_int(&rows, 0);
-	return rows.error;
+	TRY(sql_run(tx, SQL_CHANGE_NEXT, NO_VALUES));
+	return store_change_number(tx, out);
 }
 
 static enum error came_or_went(struct tx *tx, int64_t at)
@@ -87,20 +85,16 @@ static enum error came_or_went(struct tx *tx, int64_t at)
 	return sql_run(tx, SQL_DEVICES_MOVED, VALUES(INT(at)));
 }
 
-static enum error insert(struct tx *tx, const struct device *d, int64_t change, int64_t *id)
+static enum error insert(struct tx *tx, const struct device *d, int64_t change)
 {
-	SCOPED(sql_end)
-	struct rows rows = sql_query(
-		tx, SQL_DEVICE_ADD,
-		VALUES(TEXT(d->udid), INT(d->user_enrolled), INT(d->unenrolled), INT(d->status),
-		       TEXT(d->identity), INT(d->created_at), INT(d->enrolled_at),
-		       INT(d->reenrolled_at), INT(d->checked_out_at), INT(d->retrieved_at),
-		       INT(d->proven_at), INT(d->escrowed_at), INT(d->security_size),
-		       INT(d->token_size), INT(d->security_at), INT(d->status_at), INT(d->token_at),
-		       INT(change), INT(d->sealed_size), INT(d->removed_at), INT(d->id)));
-	while (sql_next(&rows))
-		*id = sql_int(&rows, 0);
-	return rows.error;
+	return sql_run(tx, SQL_DEVICE_ADD,
+		       VALUES(TEXT(d->udid), INT(d->user_enrolled), INT(d->unenrolled),
+			      INT(d->status), TEXT(d->identity), INT(d->created_at),
+			      INT(d->enrolled_at), INT(d->reenrolled_at), INT(d->checked_out_at),
+			      INT(d->retrieved_at), INT(d->proven_at), INT(d->escrowed_at),
+			      INT(d->security_size), INT(d->token_size), INT(d->security_at),
+			      INT(d->status_at), INT(d->token_at), INT(change), INT(d->sealed_size),
+			      INT(d->removed_at), INT(d->id)));
 }
 
 static enum error refuse_second(struct tx *tx, const char *udid)
@@ -116,9 +110,10 @@ enum error store_device_add(struct tx *tx, struct device *device)
 {
 	if (!device->removed_at)
 		TRY(refuse_second(tx, device->udid));
-	int64_t change = 0, id = 0;
+	int64_t change = 0;
 	TRY(next_change(tx, &change));
-	TRY(insert(tx, device, change, &id));
+	TRY(insert(tx, device, change));
+	int64_t id = sql_inserted(tx);
 	TRY(came_or_went(tx, device->created_at));
 	device->id = id;
 	device->change = change;

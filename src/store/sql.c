@@ -81,6 +81,11 @@ int64_t sql_changed(const struct tx *tx)
 	return sqlite3_changes64(tx->db);
 }
 
+int64_t sql_inserted(const struct tx *tx)
+{
+	return sqlite3_last_insert_rowid(tx->db);
+}
+
 enum error sql_run_text(struct tx *tx, const char *text)
 {
 	int code = sqlite3_exec(tx->db, text, NULL, NULL, NULL);

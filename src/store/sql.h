@@ -186,6 +186,8 @@ void sql_bytes(struct rows *, int column, uint8_t *out, size_t len);
 enum error sql_run(struct tx *, enum statement, const struct value *, int count);
 /* How many rows the last statement that changes any has changed. */
 int64_t sql_changed(const struct tx *);
+/* The number of the row that was inserted last. */
+int64_t sql_inserted(const struct tx *);
 
 /* Runs text that is not in the table: schemas and pragmas. */
 enum error sql_run_text(struct tx *, const char *text);

@@ -1,6 +1,11 @@
 /*
  * Every statement of the store. The tables are explained in schema.sql. None of these goes
  * through a whole table but those that say so; tests/unit/test_store_plan.c asks the engine.
+ *
+ * Where thousands are written it counts what the engine does besides. RETURNING makes a table of its
+ * own each time that it runs: what a change made is asked for after it. A statement that could fail in
+ * the middle copies the pages that it changes: OR FAIL says that it needn't, for what fails is undone
+ * as a whole, with the rest of its change.
  */
 #include "sql.h"
 
@@ -48,7 +53,7 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_GENERATION_NEXT] = "UPDATE store SET generation = generation + 1 WHERE one = 1",
 	[SQL_DEVICES_MOVED] = "UPDATE head SET devices_at = max(devices_at + 1, ?1) WHERE one = 1",
 	[SQL_CHANGE] = "SELECT change FROM head WHERE one = 1",
-	[SQL_CHANGE_NEXT] = "UPDATE head SET change = change + 1 WHERE one = 1 RETURNING change",
+	[SQL_CHANGE_NEXT] = "UPDATE head SET change = change + 1 WHERE one = 1",
 	/* These three go through everything. */
 	[SQL_CHECK] = "PRAGMA integrity_check(1)",
 	[SQL_CHECK_REFERENCES] = "PRAGMA foreign_key_check",
@@ -72,7 +77,7 @@ const char *const sql_statements[SQL_COUNT] = {
 		"sealed_size, removed_at, last_version) VALUES (nullif(?21, 0), ?1, ?2, ?3, ?4, "
 		"?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
 		"coalesce((SELECT max(last_version) FROM device WHERE udid = ?1 AND "
-		"removed_at <> 0), 0)) RETURNING id",
+		"removed_at <> 0), 0))",
 	/* The name isn't among what is written: it never changes, and its index stays untouched. */
 	[SQL_DEVICE_SAVE] =
 		"UPDATE device SET user_enrolled = ?2, unenrolled = ?3, status = ?4, "
@@ -130,7 +135,7 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_NAME_ADD] = "INSERT INTO name (kind, name) VALUES (?1, ?2) "
 			 "ON CONFLICT (kind, name) DO NOTHING",
 	[SQL_BEARER_ADD] = "INSERT INTO bearer (device, name) "
-			   "SELECT ?1, id FROM name WHERE kind = ?2 AND name = ?3 "
+			   "VALUES (?1, (SELECT id FROM name WHERE kind = ?2 AND name = ?3)) "
 			   "ON CONFLICT (device, name) DO NOTHING",
 	[SQL_BEARER_DELETE] = "DELETE FROM bearer WHERE device = ?1 AND name = ?2",
 	[SQL_NAME_DELETE] = "DELETE FROM name WHERE id = ?1 AND "
@@ -158,13 +163,11 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_VERSIONS_PRESENT] = "SELECT " VERSION_COLUMNS " FROM device d CROSS JOIN version v "
 				 "ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at = 0 "
 				 "ORDER BY d.id, v.number",
-	[SQL_VERSION_NUMBER_NEXT] = "UPDATE device SET last_version = last_version + 1 "
-				    "WHERE id = ?1 RETURNING last_version",
+	[SQL_VERSION_NUMBER_NEXT] = "SELECT last_version + 1 FROM device WHERE id = ?1",
 	[SQL_VERSION_ADD] =
 		"INSERT INTO version (device, number, escrowed_at, confirmed_at, sealed_at, "
 		"ended_at, ending, renewal, token_size, blob_size, mac, digest, verified, "
-		"generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
-		"RETURNING id",
+		"generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
 	[SQL_VERSION_NUMBER_USED] = "UPDATE device SET last_version = max(last_version, ?2) "
 				    "WHERE id = ?1",
 	[SQL_VERSION_SAVE] = "UPDATE version SET escrowed_at = ?2, confirmed_at = ?3, "
@@ -204,8 +207,9 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_TRAIL_END] =
 		"SELECT trail_seq, trail_chain, trail_size, trail_at FROM head WHERE one = 1",
 	/* Nothing is added when ?1 isn't the next line's number. */
-	[SQL_TRAIL_ADD] = "INSERT INTO trail (seq, at, start, line) SELECT ?1, ?2, trail_size, ?3 "
-			  "FROM head WHERE one = 1 AND trail_seq = ?1 - 1",
+	[SQL_TRAIL_ADD] =
+		"INSERT OR FAIL INTO trail (seq, at, start, line) SELECT ?1, ?2, trail_size, ?3 "
+		"FROM head WHERE one = 1 AND trail_seq = ?1 - 1",
 	[SQL_TRAIL_END_MOVE] = "UPDATE head SET trail_seq = ?1, trail_at = ?2, "
 			       "trail_size = trail_size + ?3, trail_chain = ?4 WHERE one = 1",
 	[SQL_TRAIL_AT] = "SELECT start, line FROM trail WHERE start >= "

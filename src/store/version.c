@@ -185,6 +185,7 @@ static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
 			*out = sql_int(&rows, 0);
 		TRY(rows.error);
 	}
+	TRY(use_number(tx, counter, *out));
 	return counter == device ? OK : use_number(tx, device, *out);
 }
 
@@ -207,19 +208,14 @@ static enum error take_number(struct tx *tx, int64_t device, int number)
 	return found == ERR_NOT_FOUND ? store_version_reserve(tx, device, number) : found;
 }
 
-static enum error insert(struct tx *tx, const struct version *v, int64_t number, size_t len,
-			 int64_t *id)
+static enum error insert(struct tx *tx, const struct version *v, int64_t number, size_t len)
 {
-	SCOPED(sql_end)
-	struct rows rows = sql_query(
-		tx, SQL_VERSION_ADD,
-		VALUES(INT(v->device), INT(number), INT(v->escrowed_at), INT(v->confirmed_at),
-		       INT(v->sealed_at), INT(v->ended_at), INT(v->end), INT(v->renewal),
-		       INT(v->token_size), INT((int64_t)len), BLOB(v->mac, sizeof v->mac),
-		       BLOB(v->digest, sizeof v->digest), INT(v->verified), INT(v->generation)));
-	while (sql_next(&rows))
-		*id = sql_int(&rows, 0);
-	return rows.error;
+	return sql_run(tx, SQL_VERSION_ADD,
+		       VALUES(INT(v->device), INT(number), INT(v->escrowed_at),
+			      INT(v->confirmed_at), INT(v->sealed_at), INT(v->ended_at),
+			      INT(v->end), INT(v->renewal), INT(v->token_size), INT((int64_t)len),
+			      BLOB(v->mac, sizeof v->mac), BLOB(v->digest, sizeof v->digest),
+			      INT(v->verified), INT(v->generation)));
 }
 
 enum error store_version_add(struct tx *tx, struct version *version, const void *blob, size_t len)
@@ -233,12 +229,13 @@ enum error store_version_add(struct tx *tx, struct version *version, const void 
 			    (long long)version->device, current.number);
 	if (found != OK && found != ERR_NOT_FOUND)
 		return found;
-	int64_t number = version->number, id = 0;
+	int64_t number = version->number;
 	if (number)
 		TRY(take_number(tx, version->device, version->number));
 	else
 		TRY(next_number(tx, version->device, &number));
-	TRY(insert(tx, version, number, len, &id));
+	TRY(insert(tx, version, number, len));
+	int64_t id = sql_inserted(tx);
 	TRY(sql_run(tx, SQL_BLOB_ADD, VALUES(INT(id), BLOB(blob, len))));
 	version->id = id;
 	version->number = (int)number;

@@ -27,13 +27,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BATCH 256	   /* jobs at most in one transaction */
+#define BATCH 512	   /* jobs at most in one transaction */
 #define STACK (256 * 1024) /* a thread's usual 8 MiB would be locked memory */
 
 struct job {
 	store_apply *apply;
 	void *context;
 	void (*done)(struct job *); /* called last: the job may be gone when it returns */
+	bool again;		    /* it may run more than once */
 	enum error result;
 	char why[512]; /* sentences are kept for a thread, and the verdict goes to another */
 	struct job *next;
@@ -104,6 +105,26 @@ static struct job *run(struct tx *tx, struct job *first, bool rehearse)
 	return rest;
 }
 
+/*
+ * A savepoint costs a copy of every page that its job touches. Where each job may run again they do
+ * without, all or none. False: one failed, or the disk did; nothing has happened, and the batch is to
+ * be run as run() does.
+ */
+static bool run_together(struct tx *tx, struct job *first)
+{
+	for (const struct job *job = first; job; job = job->next)
+		if (!job->again)
+			return false;
+	enum error broken = sql_run(tx, SQL_BEGIN_WRITING, NO_VALUES);
+	for (struct job *job = first; job && !broken && !sqlite3_get_autocommit(tx->db);
+	     job = job->next)
+		broken = job->apply(tx, job->context);
+	if (!broken)
+		broken = sql_run(tx, SQL_COMMIT, NO_VALUES);
+	connection_rollback(tx);
+	return !broken;
+}
+
 static void finish(struct job *first, const struct job *rest)
 {
 	while (first != rest) {
@@ -138,7 +159,10 @@ static void *commit_jobs(void *context)
 	struct job *batch;
 	while ((batch = take(writer)))
 		while (batch) {
-			struct job *rest = run(writer->tx, batch, atomic_load(&writer->rehearse));
+			bool rehearse = atomic_load(&writer->rehearse);
+			struct job *rest = NULL;
+			if (rehearse || !run_together(writer->tx, batch))
+				rest = run(writer->tx, batch, rehearse);
 			finish(batch, rest);
 			batch = rest;
 		}
@@ -161,11 +185,12 @@ static void wake(struct job *job)
 	sem_post(&job->finished);
 }
 
-static enum error begin(struct store *store, store_apply *apply, void *context, struct job *job)
+static enum error begin(struct store *store, store_apply *apply, void *context, bool again,
+			struct job *job)
 {
 	if (!store->writer.running)
 		return fail(ERR_READ_ONLY, "%s: the store is open for reading only", store->path);
-	*job = (struct job){.apply = apply, .context = context, .done = wake};
+	*job = (struct job){.apply = apply, .context = context, .again = again, .done = wake};
 	sem_init(&job->finished, 0, 0);
 	submit(&store->writer, job);
 	return OK;
@@ -182,7 +207,7 @@ static enum error wait_for(struct job *job)
 enum error store_change(struct store *store, store_apply *apply, void *context)
 {
 	struct job job;
-	TRY(begin(store, apply, context, &job));
+	TRY(begin(store, apply, context, false, &job));
 	return wait_for(&job);
 }
 
@@ -196,7 +221,7 @@ enum error store_change_begin(struct store *store, store_apply *apply, void *con
 	struct change *change = malloc(sizeof *change);
 	if (!change)
 		return fail(ERR_MEMORY, "out of memory");
-	enum error result = begin(store, apply, context, &change->job);
+	enum error result = begin(store, apply, context, true, &change->job);
 	if (result)
 		free(change);
 	else

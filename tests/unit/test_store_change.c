@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mount.h>
@@ -681,11 +682,77 @@ static void begun_and_waited_for(void **state)
 	assert_int_equal(end.seq, EACH);
 }
 
+struct gate {
+	sem_t there, open;
+};
+
+/* Holds the store's thread while others gather behind it. */
+static enum error gate_apply(struct tx *tx, void *context)
+{
+	struct gate *gate = context;
+	(void)tx;
+	sem_post(&gate->there);
+	sem_wait(&gate->open);
+	return OK;
+}
+
+static enum error counted_apply(struct tx *tx, void *runs)
+{
+	++*(int *)runs;
+	return add_line(tx);
+}
+
+/* What gathered runs in one go; where one fails, those that had run run once more, each apart. */
+static void run_gathered(struct fixture *f, bool one_fails)
+{
+	struct change *first, *change[EACH], *wrong = NULL;
+	struct trail_end end;
+	struct gate gate;
+	int runs[EACH] = {0};
+	sem_init(&gate.there, 0, 0);
+	sem_init(&gate.open, 0, 0);
+	assert_int_equal(store_change_begin(f->store, gate_apply, &gate, &first), OK);
+	sem_wait(&gate.there);
+	for (int i = 0; i < EACH; i++) {
+		if (one_fails && i == EACH / 2)
+			assert_int_equal(store_change_begin(f->store, refuses_apply, NULL, &wrong),
+					 OK);
+		assert_int_equal(store_change_begin(f->store, counted_apply, &runs[i], &change[i]),
+				 OK);
+	}
+	sem_post(&gate.open);
+	assert_int_equal(store_change_wait(first), OK);
+	if (wrong)
+		assert_int_equal(store_change_wait(wrong), ERR_INVALID);
+	for (int i = 0; i < EACH; i++) {
+		assert_int_equal(store_change_wait(change[i]), OK);
+		assert_int_equal(runs[i], one_fails && i < EACH / 2 ? 2 : 1);
+	}
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_trail_end(tx, &end), OK);
+	assert_int_equal(end.seq, EACH);
+	sem_destroy(&gate.there);
+	sem_destroy(&gate.open);
+}
+
+static void gathered_in_one_go(void **state)
+{
+	run_gathered(*state, false);
+}
+
+static void gathered_and_one_fails(void **state)
+{
+	run_gathered(*state, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(many_threads_without_gaps),
 		WITH_STORE(begun_and_waited_for),
+		WITH_STORE(gathered_in_one_go),
+		WITH_STORE(gathered_and_one_fails),
 		WITH_STORE(failing_apply_undoes_itself_only),
 		WITH_STORE(sentence_crosses_threads),
 		WITH_STORE(change_is_seen_by_next_view),
