@@ -67,6 +67,7 @@ enum error dossier_create(struct tx *tx, const char *udid, bool user_enrolled, i
 			   .created_at = now},
 		.current = -1,
 		.renamed = true,
+		.anew = true,
 	};
 	strncpy(dossier->device.udid, udid, UDID_MAX);
 	return store_device_add(tx, &dossier->device);
@@ -155,7 +156,7 @@ static enum error save_name(struct tx *tx, const struct dossier *dossier, enum n
 		names[n] = folded[n];
 		n++;
 	}
-	return store_names_save(tx, dossier->device.id, kind, names, n);
+	return n || !dossier->anew ? store_names_save(tx, dossier->device.id, kind, names, n) : OK;
 }
 
 static enum error save_names(struct tx *tx, const struct dossier *dossier)

@@ -107,6 +107,14 @@ static enum error settle_owner(struct escrow *escrow)
 	return OK;
 }
 
+static enum error look_whether_new(struct escrow *escrow)
+{
+	int64_t change;
+	TRY(escrow_change_number(escrow, &change));
+	escrow->was_new = change == 0;
+	return OK;
+}
+
 static enum error open_all(struct escrow *escrow, const struct escrow_options *options)
 {
 	static const enum store_mode modes[] = {
@@ -128,6 +136,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	TRY(rendering_bring_up(escrow));
 	if (options->mode == ESCROW_SEALED)
 		return OK;
+	TRY(look_whether_new(escrow));
 	TRY(sealing_load(escrow));
 	escrow->rehearse = options->rehearse;
 	if (escrow->rehearse)

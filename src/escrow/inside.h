@@ -22,6 +22,7 @@ struct escrow {
 	struct store *store;
 	enum escrow_mode mode;
 	bool rehearse; /* every change is taken back */
+	bool was_new;  /* no device had ever been in it when it was opened */
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
 	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next two */
@@ -71,6 +72,7 @@ struct dossier {
 	struct version *versions; /* in the order of their numbers */
 	int count, current;	  /* current: an index, -1 when nothing is escrowed */
 	bool renamed;		  /* facts that /search shows may have changed */
+	bool anew;		  /* made by this change: it has no names yet */
 };
 
 /* The newest version's record, or NULL. */

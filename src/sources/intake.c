@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define BATCH 256
+#define BATCH 512
 #define BATCH_BYTES ((size_t)2 * 1024 * 1024) /* what it holds lies in secure memory */
 #define TRIES 8
 
