@@ -1,8 +1,17 @@
 /*
- * Runs a command and says what it took: seconds by the clock, seconds of processors, and the most
- * memory that it had at one time, in KiB. `measure FILE COMMAND...` writes the three to FILE; it
- * exits as the command does. (A small program: what runs a command counts as part of it until then.)
+ * Runs a command and says what it took, side by side with another one.
+ *
+ *	measure RESULT FLOOR COMMAND...
+ *
+ * FLOOR, unless it is empty, is a command line for the shell that prints a rate: how fast the machine
+ * is just now. It runs before and after COMMAND, and every few seconds while COMMAND is stopped, which
+ * then doesn't count. So whatever else the machine does both feel it alike.
+ *
+ * RESULT gets, in one line: the seconds of COMMAND, the most memory that it had at one time, in KiB, and
+ * the mean of FLOOR's rates, or 0. Exits as COMMAND does. (A small program: what runs a command counts
+ * as part of it until then.)
  */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +20,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TURN 5 /* seconds of COMMAND between two of FLOOR */
+
+static struct rates {
+	const char *command;
+	double sum;
+	int count;
+} floors;
+
 static double now(void)
 {
 	struct timespec at;
@@ -18,38 +35,92 @@ static double now(void)
 	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
-static double seconds(struct timeval took)
+static int run_floor(void)
 {
-	return (double)took.tv_sec + (double)took.tv_usec / 1e6;
+	double rate = 0;
+	if (!*floors.command)
+		return 0;
+	FILE *said = popen(floors.command, "re");
+	int read = said ? fscanf(said, "%lf", &rate) : 0;
+	if (!said || pclose(said) || read != 1)
+		return -1;
+	floors.sum += rate;
+	floors.count++;
+	return 0;
 }
 
-static int write_result(const char *path, double took, const struct rusage *usage)
+/* Did it end within a turn? SIGCHLD is blocked, and comes for FLOOR, too. */
+static int ended(pid_t child, int *status, struct rusage *usage)
+{
+	sigset_t children;
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	for (double until = now() + TURN, left = TURN; left > 0; left = until - now()) {
+		struct timespec rest = {.tv_sec = (time_t)left,
+					.tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+		if (wait4(child, status, WNOHANG, usage) == child)
+			return 1;
+		sigtimedwait(&children, NULL, &rest);
+	}
+	return wait4(child, status, WNOHANG, usage) == child;
+}
+
+/* The seconds that it took. */
+static double watch(pid_t child, int *status, struct rusage *usage)
+{
+	double began = now(), stopped = 0;
+	while (!ended(child, status, usage)) {
+		if (!*floors.command)
+			continue;
+		double at = now();
+		kill(child, SIGSTOP);
+		(void)run_floor();
+		kill(child, SIGCONT);
+		stopped += now() - at;
+	}
+	return now() - began - stopped;
+}
+
+static int write_result(const char *path, double took, long peak)
 {
 	FILE *file = fopen(path, "we");
 	if (!file)
 		return -1;
-	fprintf(file, "%.3f %.3f %ld\n", took, seconds(usage->ru_utime) + seconds(usage->ru_stime),
-		usage->ru_maxrss);
+	fprintf(file, "%.3f %ld %.1f\n", took, peak,
+		floors.count ? floors.sum / floors.count : 0.0);
 	return fclose(file);
 }
 
 int main(int argc, char **argv)
 {
 	struct rusage usage;
+	sigset_t children, before;
 	int status = 0;
-	if (argc < 3) {
-		fprintf(stderr, "usage: measure FILE COMMAND...\n");
+	if (argc < 4) {
+		fprintf(stderr, "usage: measure RESULT FLOOR COMMAND...\n");
 		return 2;
 	}
-	double began = now();
+	floors.command = argv[2];
+	if (run_floor()) {
+		fprintf(stderr, "measure: %s: it failed\n", argv[2]);
+		return 1;
+	}
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, &before);
 	pid_t child = fork();
 	if (child == 0) {
-		execvp(argv[2], argv + 2);
-		perror(argv[2]);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		execvp(argv[3], argv + 3);
+		perror(argv[3]);
 		_exit(127);
 	}
-	if (child < 0 || wait4(child, &status, 0, &usage) != child ||
-	    write_result(argv[1], now() - began, &usage)) {
+	if (child < 0) {
+		perror("measure");
+		return 1;
+	}
+	double took = watch(child, &status, &usage);
+	if (run_floor() || write_result(argv[1], took, usage.ru_maxrss)) {
 		perror("measure");
 		return 1;
 	}
