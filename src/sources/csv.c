@@ -298,7 +298,7 @@ enum error csv_read(int fd, const volatile sig_atomic_t *stop, csv_each *each, c
 	bool ended = false;
 	while (!*stop && !ended && !reader.rows.over) {
 		feed(&reader);
-		if (!reader.rows.over)
+		if (!*stop && !reader.rows.over)
 			TRY(read_more(fd, &reader.chunk, &ended));
 	}
 	if (!*stop && !reader.rows.over)
