@@ -198,6 +198,11 @@ enum error store_device_add(struct tx *, struct device *);
 enum error store_device_known(struct tx *, int64_t id, bool *out);
 /* Writes all of it back, by id, and gives it a new change number (set in it). */
 enum error store_device_save(struct tx *, struct device *);
+/*
+ * The same, for a device that this very change has added: it keeps its change number, and its status. Of
+ * what is written for a new device this spares a good part.
+ */
+enum error store_device_finish(struct tx *, const struct device *);
 /* Takes it out of sight at time `at`: its versions stay, its facts, names and access rows go. */
 enum error store_device_remove(struct tx *, int64_t id, int64_t at);
 

@@ -314,7 +314,9 @@ enum error checkin_apply(struct tx *tx, void *context)
 	if (found == ERR_NOT_FOUND && !kinds[message->kind].creates)
 		return OK;
 	if (found == ERR_NOT_FOUND)
-		TRY(dossier_create(tx, message->id, message->user_enrolled, in->now, &dossier));
+		TRY(dossier_create(tx, message->id, message->user_enrolled,
+				   message->token.len ? STATUS_ESCROWED : STATUS_NOT_ESCROWED,
+				   in->now, &dossier));
 	else
 		TRY(found);
 	in->arrived.device_new = found == ERR_NOT_FOUND;

@@ -129,7 +129,7 @@ static enum error make_apply(struct tx *tx, void *context)
 {
 	struct job *job = context;
 	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
-	TRY(dossier_create(tx, job->udid, false, job->now, &dossier));
+	TRY(dossier_create(tx, job->udid, false, STATUS_NOT_ESCROWED, job->now, &dossier));
 	TRY(dossier_settle(tx, &dossier, job->now));
 	*job->device = dossier.device;
 	return record(tx, job, ACTION_DEVICE, job->udid, "made by hand");

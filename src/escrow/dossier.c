@@ -58,13 +58,11 @@ enum error dossier_find(struct tx *tx, const char *udid, struct dossier *dossier
 	return load_rest(tx, dossier);
 }
 
-enum error dossier_create(struct tx *tx, const char *udid, bool user_enrolled, int64_t now,
-			  struct dossier *dossier)
+enum error dossier_create(struct tx *tx, const char *udid, bool user_enrolled, enum status likely,
+			  int64_t now, struct dossier *dossier)
 {
 	*dossier = (struct dossier){
-		.device = {.user_enrolled = user_enrolled,
-			   .status = STATUS_NOT_ESCROWED,
-			   .created_at = now},
+		.device = {.user_enrolled = user_enrolled, .status = likely, .created_at = now},
 		.current = -1,
 		.renamed = true,
 		.anew = true,
@@ -201,5 +199,6 @@ enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 	TRY(store_facts_save(tx, device->id, &dossier->facts));
 	if (dossier->renamed)
 		TRY(save_names(tx, dossier));
-	return store_device_save(tx, device);
+	return dossier->anew && device->status == before ? store_device_finish(tx, device)
+							 : store_device_save(tx, device);
 }

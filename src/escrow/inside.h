@@ -72,7 +72,7 @@ struct dossier {
 	struct version *versions; /* in the order of their numbers */
 	int count, current;	  /* current: an index, -1 when nothing is escrowed */
 	bool renamed;		  /* facts that /search shows may have changed */
-	bool anew;		  /* made by this change: it has no names yet */
+	bool anew;		  /* added to the store by this change: it has no names yet */
 };
 
 /* The newest version's record, or NULL. */
@@ -87,9 +87,9 @@ void dossier_free(struct dossier *);
 enum error dossier_load(struct tx *, int64_t id, struct dossier *);
 enum error dossier_find(struct tx *, const char *udid, struct dossier *);
 
-/* A new device, not yet known to the store. */
-enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, int64_t now,
-			  struct dossier *);
+/* A new device, not yet known to the store. `likely`: the status that it will most likely have. */
+enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, enum status likely,
+			  int64_t now, struct dossier *);
 
 /*
  * Writes the device back as it stands now: its word, the size of its security.json, its times and

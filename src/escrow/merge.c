@@ -66,11 +66,13 @@ static enum error make_device(struct merge *merge)
 	const struct kept_arrival *arrival = merge->arrival;
 	struct device *device = &merge->dossier.device;
 	char reason[480];
-	merge->dossier = (struct dossier){.device = {.user_enrolled = arrival->about.user_enrolled,
-						     .status = STATUS_NOT_ESCROWED,
-						     .created_at = merge->now},
-					  .current = -1,
-					  .anew = true};
+	merge->dossier =
+		(struct dossier){.device = {.user_enrolled = arrival->about.user_enrolled,
+					    .status = arrival->about.id ? arrival->about.status
+									: STATUS_NOT_ESCROWED,
+					    .created_at = merge->now},
+				 .current = -1,
+				 .anew = true};
 	snprintf(device->udid, sizeof device->udid, "%s", arrival->kept.udid);
 	TRY(keep_number(merge->tx, arrival->about.id, &device->id));
 	TRY(store_device_add(merge->tx, device));

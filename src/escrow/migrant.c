@@ -259,7 +259,11 @@ static enum error apply(struct tx *tx, void *context)
 		return join_past(tx, this, &past, now);
 	arrived->device_new = found == ERR_NOT_FOUND;
 	if (arrived->device_new)
-		TRY(dossier_create(tx, this->base.udid, this->user_enrolled, now, &dossier));
+		TRY(dossier_create(tx, this->base.udid, this->user_enrolled,
+				   this->disabled      ? STATUS_UNENROLLED
+				   : this->sealed.size ? STATUS_ESCROWED
+						       : STATUS_NOT_ESCROWED,
+				   now, &dossier));
 	else
 		TRY(found);
 	TRY(apply_facts(tx, this, &dossier, now));

@@ -137,6 +137,18 @@ enum error store_device_save(struct tx *tx, struct device *d)
 	return OK;
 }
 
+enum error store_device_finish(struct tx *tx, const struct device *d)
+{
+	TRY(sql_run(tx, SQL_DEVICE_FINISH,
+		    VALUES(INT(d->id), INT(d->user_enrolled), INT(d->unenrolled), TEXT(d->identity),
+			   INT(d->created_at), INT(d->enrolled_at), INT(d->reenrolled_at),
+			   INT(d->checked_out_at), INT(d->retrieved_at), INT(d->proven_at),
+			   INT(d->escrowed_at), INT(d->security_size), INT(d->token_size),
+			   INT(d->security_at), INT(d->status_at), INT(d->token_at),
+			   INT(d->sealed_size))));
+	return sql_changed(tx) == 1 ? OK : fail(ERR_GONE, "device %s: it was taken away", d->udid);
+}
+
 enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
 {
 	int64_t change = 0;

@@ -86,6 +86,13 @@ const char *const sql_statements[SQL_COUNT] = {
 		"security_size = ?13, token_size = ?14, security_at = ?15, status_at = ?16, "
 		"token_at = ?17, change = ?18, sealed_size = ?19 "
 		"WHERE id = ?1 AND removed_at = 0",
+	/* Without the columns that indexes and triggers have. */
+	[SQL_DEVICE_FINISH] =
+		"UPDATE device SET user_enrolled = ?2, unenrolled = ?3, identity = ?4, "
+		"created_at = ?5, enrolled_at = ?6, reenrolled_at = ?7, checked_out_at = ?8, "
+		"retrieved_at = ?9, proven_at = ?10, escrowed_at = ?11, security_size = ?12, "
+		"token_size = ?13, security_at = ?14, status_at = ?15, token_at = ?16, "
+		"sealed_size = ?17 WHERE id = ?1 AND removed_at = 0",
 	[SQL_DEVICE_REMOVE] =
 		"UPDATE device SET removed_at = ?2, change = ?3 WHERE id = ?1 AND removed_at = 0",
 	[SQL_REMOVED_TOUCH] = "UPDATE device SET security_at = max(security_at + 1, ?2), "

@@ -84,6 +84,47 @@ static void device_round_trip(void **state)
 	assert_same_device(&seen, &device);
 }
 
+static enum error add_and_finish_apply(struct tx *tx, void *context)
+{
+	struct device *device = context, bare = {.status = device->status};
+	memcpy(bare.udid, device->udid, sizeof bare.udid);
+	TRY(store_device_add(tx, &bare));
+	device->id = bare.id;
+	device->change = bare.change;
+	return store_device_finish(tx, device);
+}
+
+static void finished_in_the_change_that_adds(void **state)
+{
+	struct fixture *f = *state;
+	struct device before = add_device(f->store, "Abc-1"), seen;
+	struct device device = {
+		.udid = "Abc-2",
+		.user_enrolled = true,
+		.unenrolled = true,
+		.status = STATUS_STALE,
+		.identity = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		.created_at = 1,
+		.enrolled_at = 2,
+		.reenrolled_at = 3,
+		.checked_out_at = 4,
+		.retrieved_at = 5,
+		.proven_at = 6,
+		.escrowed_at = 7,
+		.security_size = 8,
+		.sealed_size = 9,
+		.token_size = 10,
+		.security_at = 11,
+		.status_at = 12,
+		.token_at = 13,
+	};
+	assert_int_equal(store_change(f->store, add_and_finish_apply, &device), OK);
+	assert_int_equal(device.change, before.change + 1);
+	assert_int_equal(look(f->store, device.id, &seen), OK);
+	assert_same_device(&seen, &device);
+	assert_int_equal(seen.sealed_size, device.sealed_size);
+}
+
 static void names_fold_and_match(void **state)
 {
 	struct fixture *f = *state;
@@ -545,23 +586,15 @@ static void access_goes_with_the_device(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(first_number_is_256),
-		WITH_STORE(numbers_never_come_again),
-		WITH_STORE(device_round_trip),
-		WITH_STORE(names_fold_and_match),
-		WITH_STORE(a_name_that_is_no_udid),
-		WITH_STORE(removed_is_out_of_sight),
-		WITH_STORE(counts_follow),
-		WITH_STORE(lists_by_cursor),
-		WITH_STORE(changes_in_order),
-		WITH_STORE(others_changes_are_seen),
-		WITH_STORE(facts_round_trip),
-		WITH_STORE(facts_need_a_device),
-		WITH_STORE(names_replace),
-		WITH_STORE(later_enrolment_wins),
-		WITH_STORE(names_by_cursor),
-		WITH_STORE(access_round_trip),
-		WITH_STORE(access_goes_with_the_device),
+		WITH_STORE(first_number_is_256),     WITH_STORE(numbers_never_come_again),
+		WITH_STORE(device_round_trip),	     WITH_STORE(finished_in_the_change_that_adds),
+		WITH_STORE(names_fold_and_match),    WITH_STORE(a_name_that_is_no_udid),
+		WITH_STORE(removed_is_out_of_sight), WITH_STORE(counts_follow),
+		WITH_STORE(lists_by_cursor),	     WITH_STORE(changes_in_order),
+		WITH_STORE(others_changes_are_seen), WITH_STORE(facts_round_trip),
+		WITH_STORE(facts_need_a_device),     WITH_STORE(names_replace),
+		WITH_STORE(later_enrolment_wins),    WITH_STORE(names_by_cursor),
+		WITH_STORE(access_round_trip),	     WITH_STORE(access_goes_with_the_device),
 	};
 	return cmocka_run_group_tests_name("store: devices", tests, NULL, NULL);
 }
