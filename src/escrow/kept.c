@@ -186,35 +186,32 @@ static enum error name_missing(struct kept_arrival *this)
 	return OK;
 }
 
-/* Every time that the backup tells. */
-static void each_time(struct kept_arrival *this, void (*each)(int64_t *at, int64_t *context),
-		      int64_t *context)
+static void clamp(int64_t *at, int64_t now, int64_t *newest)
+{
+	*newest = kept_newest(*newest, *at);
+	if (*at > now)
+		*at = now;
+}
+
+/* Every time that the backup tells: none is later than now. Returns the newest that was told. */
+static int64_t clamp_times(struct kept_arrival *this, int64_t now)
 {
 	struct device *about = &this->about;
 	int64_t *const times[] = {&about->enrolled_at,	  &about->reenrolled_at,
 				  &about->checked_out_at, &about->retrieved_at,
 				  &about->proven_at,	  &about->escrowed_at,
 				  &about->removed_at};
+	int64_t newest = 0;
 	for (size_t i = 0; i < sizeof times / sizeof *times; i++)
-		each(times[i], context);
+		clamp(times[i], now, &newest);
 	for (int i = 0; i < FACT_COUNT; i++)
-		each(&this->facts.of[i].at, context);
+		clamp(&this->facts.of[i].at, now, &newest);
 	for (int i = 0; i < this->told_count; i++) {
-		each(&this->told[i].escrowed_at, context);
-		each(&this->told[i].confirmed_at, context);
-		each(&this->told[i].ended_at, context);
+		clamp(&this->told[i].escrowed_at, now, &newest);
+		clamp(&this->told[i].confirmed_at, now, &newest);
+		clamp(&this->told[i].ended_at, now, &newest);
 	}
-}
-
-static void find_newest(int64_t *at, int64_t *newest)
-{
-	*newest = kept_newest(*newest, *at);
-}
-
-static void no_later(int64_t *at, int64_t *now)
-{
-	if (*at > *now)
-		*at = *now;
+	return newest;
 }
 
 /*
@@ -223,10 +220,8 @@ static void no_later(int64_t *at, int64_t *now)
  */
 static enum error check_times(struct kept_arrival *this)
 {
-	int64_t told = 0, now = time_now();
+	int64_t now = time_now(), told = clamp_times(this, now);
 	char there[TEXT_TIME], here[TEXT_TIME];
-	each_time(this, find_newest, &told);
-	each_time(this, no_later, &now);
 	if (told <= now + DAY)
 		return OK;
 	time_text(told, there);
