@@ -4,8 +4,8 @@
 #include "inside.h"
 
 /*
- * Devices of backups on their way in. kept.c reads the description, opens seals and seals anew;
- * merge.c has the transaction, merge_versions.c the part of it that is about tokens.
+ * Devices of backups on their way in. kept_told.c reads the description, kept.c opens seals and
+ * seals anew; merge.c has the transaction, merge_versions.c the part of it that is about tokens.
  *
  * Times that went through a backup have milliseconds: they are compared as such, or what comes
  * back would be newer or older than itself.
@@ -58,12 +58,24 @@ struct merge {
 	bool touched, renamed, failed;
 };
 
+/* ---- kept_told.c ---- */
+
+/*
+ * Reads the description, and refuses what it tells of and isn't there. ERR_INVALID: it is from the
+ * future, and nothing of the device is to be taken in.
+ */
+enum error kept_describe(struct kept_arrival *);
+/* What it tells of a token; NULL: nothing. */
+const struct version *kept_told_of(const struct kept_arrival *, const struct kept_token *);
+
 bool kept_later(int64_t a, int64_t b);
 int64_t kept_newest(int64_t a, int64_t b);
 /* When a version was last known to be the one. */
 int64_t kept_last_seen(const struct version *);
 /* The newest moment that the backup tells of. */
 int64_t kept_newest_told(const struct kept_arrival *);
+
+/* ---- merge.c, merge_versions.c ---- */
 
 /* A store_apply: the transaction. ERR_CHANGED: prepare it again, sealing all of it. */
 enum error kept_apply(struct tx *, void *kept_arrival);
