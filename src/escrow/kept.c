@@ -193,8 +193,10 @@ static enum error seal_anew(const struct kept_arrival *this, const struct secret
 	version->state = KEPT_OPENED;
 	sealed->size = (uint32_t)token->len;
 	TRY(token_mac(escrow, udid, token, sealed->mac));
-	TRY(open_ours(this, version));
-	if (!again)
+	/* What comes into a new store isn't there: see token.c. */
+	if (!escrow->was_new || again)
+		TRY(open_ours(this, version));
+	if (!escrow->was_new && !again)
 		TRY(is_known(escrow, udid, sealed->mac, &known));
 	return known ? OK : token_seal(escrow, udid, token, SEAL_ALWAYS, sealed);
 }

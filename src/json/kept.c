@@ -155,7 +155,7 @@ enum error json_kept_read(const uint8_t *text, size_t len, const char *udid, str
 	TRY(read_versions(escrow, out));
 	const json_t *reports = json_object_get(escrow, "Reports");
 	struct facts shown;
-	TRY(json_security_read(text, len, udid, 1, &shown));
+	TRY(parse_security(root, udid, 1, &shown));
 	return reports ? reports_read(reports, &shown, &out->facts)
 		       : read_undated(escrow, &shown, out);
 }

@@ -2,6 +2,7 @@
 #define JSON_PARSE_H
 
 #include "error.h"
+#include "facts.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -23,5 +24,8 @@ void parse_free(json_t **);
 
 /* A key's name as a sentence may have it: cut at 64 bytes, printable ASCII. Returns out. */
 const char *parse_name(const char *key, char out[static PARSE_NAME]);
+
+/* json_security_read() of what has been parsed. */
+enum error parse_security(json_t *root, const char *udid, int64_t at, struct facts *out);
 
 #endif

@@ -237,12 +237,17 @@ static enum error read_object(const struct reading *reading, json_t *object, enu
 	return OK;
 }
 
+enum error parse_security(json_t *root, const char *udid, int64_t at, struct facts *out)
+{
+	*out = (struct facts){0};
+	struct reading reading = {.udid = udid, .at = at, .out = out};
+	return read_object(&reading, root, TOP);
+}
+
 enum error json_security_read(const uint8_t *text, size_t len, const char *udid, int64_t at,
 			      struct facts *out)
 {
-	*out = (struct facts){0};
 	SCOPED(parse_free) json_t *root = NULL;
 	TRY(parse(text, len, "the text", &root));
-	struct reading reading = {.udid = udid, .at = at, .out = out};
-	return read_object(&reading, root, TOP);
+	return parse_security(root, udid, at, out);
 }

@@ -7,11 +7,13 @@
 #include "sources/kinds.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define ENTRY_SIZE 512 /* what is kept of a file besides what is in it */
 #define DEVICE_SIZE_MAX ((size_t)16 * 1024 * 1024)
@@ -78,11 +80,27 @@ static void place_free(void *work)
 	free(place);
 }
 
-/* The last name of a path is a UDID, or of a path without one, as "." */
+/* Do its last two names stand in the path as it is given? In "." and "/mnt/.." they don't. */
+static bool names_itself(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	if (!name || !name[1] || name == path || strcmp(name, "/.") == 0 ||
+	    strcmp(name, "/..") == 0)
+		return false;
+	const char *above = name;
+	while (above > path && above[-1] != '/')
+		above--;
+	size_t len = (size_t)(name - above);
+	return len && !(len == 1 && *above == '.') && !(len == 2 && memcmp(above, "..", 2) == 0);
+}
+
+/* Which device's directory it may be, by its last name, and where it lies. */
 static bool find_place(const char *path, struct place *out)
 {
 	char whole[PATH_MAX];
-	if (!realpath(path, whole))
+	if (names_itself(path) && strlen(path) < sizeof whole)
+		memcpy(whole, path, strlen(path) + 1);
+	else if (!realpath(path, whole))
 		return false;
 	char *name = strrchr(whole, '/');
 	if (!udid_valid(name + 1, strlen(name + 1)))
@@ -90,8 +108,9 @@ static bool find_place(const char *path, struct place *out)
 	snprintf(out->udid, sizeof out->udid, "%s", name + 1);
 	*name = '\0';
 	const char *above = strrchr(whole, '/');
-	out->removed = above && strcmp(above + 1, "removed") == 0;
-	out->among = out->removed || (above && strcmp(above + 1, "devices") == 0);
+	above = above ? above + 1 : whole;
+	out->removed = strcmp(above, "removed") == 0;
+	out->among = out->removed || strcmp(above, "devices") == 0;
 	return true;
 }
 
@@ -99,10 +118,10 @@ static bool find_place(const char *path, struct place *out)
 static bool is_device(const char *path)
 {
 	struct place place;
-	bool others = has(path, tree_part_name(TREE_SECURITY), 0) ||
-		      has(path, tree_part_name(TREE_STATUS), 0) ||
-		      has(path, tree_part_name(TREE_HISTORY), 0);
-	return find_place(path, &place) && (others || place.among);
+	return find_place(path, &place) &&
+	       (place.among || has(path, tree_part_name(TREE_SECURITY), 0) ||
+		has(path, tree_part_name(TREE_STATUS), 0) ||
+		has(path, tree_part_name(TREE_HISTORY), 0));
 }
 
 static enum error prepare(struct escrow *escrow, const struct actor *actor, const struct unit *unit,
@@ -116,34 +135,42 @@ static enum error prepare(struct escrow *escrow, const struct actor *actor, cons
 
 static const struct unit_kind device = {.prepare = prepare, .release = place_free};
 
-static size_t size_of(const char *path)
+static size_t size_of(int directory, const char *name)
 {
 	struct stat st;
-	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size
-									      : 0;
+	bool regular = fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		       S_ISREG(st.st_mode) && st.st_size > 0;
+	return regular ? (size_t)st.st_size : 0;
+}
+
+static size_t history_size(int directory)
+{
+	int fd = openat(directory, tree_part_name(TREE_HISTORY),
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *history = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	size_t size = 0;
+	if (!history) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	while (size < DEVICE_SIZE_MAX && (entry = readdir(history)))
+		size += ENTRY_SIZE + size_of(fd, entry->d_name);
+	closedir(history);
+	return size;
 }
 
 /* About what a device takes when it is read: so a batch of large ones has few. */
 static size_t device_size(const char *path)
 {
-	char part[PATH_MAX];
 	size_t size = sizeof(struct place) + sizeof(struct kept_device);
-	for (enum tree_part i = 0; i < TREE_PARTS; i++)
-		if ((size_t)snprintf(part, sizeof part, "%s/%s", path, tree_part_name(i)) <
-		    sizeof part)
-			size += size_of(part);
-	DIR *history = (size_t)snprintf(part, sizeof part, "%s/%s", path,
-					tree_part_name(TREE_HISTORY)) < sizeof part
-			       ? opendir(part)
-			       : NULL;
-	const struct dirent *entry;
-	while (history && size < DEVICE_SIZE_MAX && (entry = readdir(history))) {
-		char old[PATH_MAX + NAME_MAX + 2];
-		snprintf(old, sizeof old, "%s/%s", part, entry->d_name);
-		size += ENTRY_SIZE + size_of(old);
-	}
-	if (history)
-		closedir(history);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return size;
+	size += size_of(fd, tree_part_name(TREE_SECURITY)) +
+		size_of(fd, tree_part_name(TREE_TOKEN)) + history_size(fd);
+	close(fd);
 	return size;
 }
 
@@ -168,12 +195,12 @@ static enum error hand_over(struct intake *intake, const char *path)
 
 static bool tells(const char *path)
 {
-	return is_root(path) || is_device(path);
+	return is_device(path) || is_root(path);
 }
 
 static enum error read_either(struct intake *intake, const char *path)
 {
-	return is_root(path) ? read_root(intake, path) : hand_over(intake, path);
+	return is_device(path) ? hand_over(intake, path) : read_root(intake, path);
 }
 
 const struct source_kind source_tree = {
