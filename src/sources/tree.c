@@ -118,7 +118,8 @@ static bool find_place(const char *path, struct place *out)
 static bool is_device(const char *path)
 {
 	struct place place;
-	return find_place(path, &place) &&
+	return find_place(path, &place) && strcmp(place.udid, "devices") != 0 &&
+	       strcmp(place.udid, "removed") != 0 &&
 	       (place.among || has(path, tree_part_name(TREE_SECURITY), 0) ||
 		has(path, tree_part_name(TREE_STATUS), 0) ||
 		has(path, tree_part_name(TREE_HISTORY), 0));

@@ -112,6 +112,13 @@ static void keep(struct fixture *f, const char *udid, struct kept_device *out)
 	assert_int_equal(bytes_add(&token->pem, pem.data, pem.len), OK);
 }
 
+/* A store that was new when it was opened isn't searched for what it has. */
+static void open_again(struct fixture *f)
+{
+	escrow_close(f->to);
+	f->to = open_escrow(f->store[1], ESCROW_SERVE);
+}
+
 static enum error take_in(struct escrow *escrow, struct kept_device *kept, struct arrival **arrival,
 			  struct arrived *arrived)
 {
@@ -213,6 +220,25 @@ static void twice_changes_nothing(void **state)
 		assert_int_equal(arrived.tokens_same, i);
 		assert_int_equal(lines(f->to) - before, i == 0 ? 2 : 0);
 		arrival_free(arrival);
+		open_again(f);
+	}
+}
+
+static void twice_into_a_new_store(void **state)
+{
+	struct fixture *f = *state;
+	struct arrived arrived;
+	escrow_by_hand(f->from, TOKEN_1);
+	for (int i = 0; i < 2; i++) {
+		struct kept_device kept;
+		struct arrival *arrival;
+		int64_t before = lines(f->to);
+		keep(f, UDID, &kept);
+		assert_int_equal(take_in(f->to, &kept, &arrival, &arrived), OK);
+		assert_int_equal(arrived.had_effect, i == 0);
+		assert_int_equal(arrived.tokens_same, i);
+		assert_int_equal(lines(f->to) - before, i == 0 ? 2 : 0);
+		arrival_free(arrival);
 	}
 }
 
@@ -254,6 +280,7 @@ static void known_goes_meanwhile(void **state)
 	struct arrived arrived;
 	escrow_by_hand(f->from, TOKEN_1);
 	escrow_by_hand(f->to, TOKEN_1);
+	open_again(f);
 	keep(f, UDID, &kept);
 	assert_int_equal(escrow_kept_prepare(f->to, &me, &kept, false, &arrival), OK);
 	assert_true(arrival_assumes(arrival));
@@ -280,8 +307,11 @@ static void known_goes_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ESCROWS(kept_of_another),	ESCROWS(kept_sealed_anew),
-		ESCROWS(twice_changes_nothing), ESCROWS(newer_replaces_older_stays_behind),
+		ESCROWS(kept_of_another),
+		ESCROWS(kept_sealed_anew),
+		ESCROWS(twice_changes_nothing),
+		ESCROWS(twice_into_a_new_store),
+		ESCROWS(newer_replaces_older_stays_behind),
 		ESCROWS(known_goes_meanwhile),
 	};
 	if (secret_prepare(1 << 20))
