@@ -191,3 +191,16 @@ PY
 	run -1 grep -rqF 'a token that is easily found' "$S"
 	run -1 grep -qF "$(printf 'a token that is easily found' | base64)" "$M/audit"
 }
+
+@test "a file's time that no file can have says nothing: the token is taken in as of now" {
+	mount_new
+	nanomdm
+	touch -d '1969-12-31T23:00:00Z' "$N/$A"/*
+	touch -d '2400-01-01T00:00:00Z' "$N/$B"/*
+	run -0 --separate-stderr escrowfs import "$S" "$N"
+	assert_equal "$(cat "$M/devices/$A/token")" "$(base64 -w0 "$N/$A/BootstrapToken.dat")"
+	assert_equal "$(status_of $A)" escrowed
+	assert_equal "$(escrowfs history "$S" $A | awk 'NR > 1 { print substr($2, 1, 4) }')" "$(date -u +%Y)"
+	run -0 escrowfs verify "$S"
+	assert_has "$output" 'nothing is wrong'
+}
