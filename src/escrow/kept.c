@@ -127,13 +127,6 @@ static enum error is_known(struct escrow *escrow, const char *udid, const uint8_
 	return versions_have(tx, udid, mac, known);
 }
 
-static bool is_unopened(const struct version *known, const struct version *told)
-{
-	return !known->verified && known->number == told->number &&
-	       !kept_later(known->escrowed_at, told->escrowed_at) &&
-	       !kept_later(told->escrowed_at, known->escrowed_at);
-}
-
 struct unopened {
 	const struct version *told;
 	struct version found; /* id 0: none */
@@ -145,7 +138,7 @@ static bool find_unopened(void *context, const struct version *version, const ch
 	struct unopened *unopened = context;
 	(void)udid;
 	(void)removed;
-	if (is_unopened(version, unopened->told))
+	if (!version->verified && kept_same_place(unopened->told, version))
 		unopened->found = *version;
 	return !unopened->found.id;
 }

@@ -69,6 +69,9 @@ enum error kept_describe(struct kept_arrival *);
 const struct version *kept_told_of(const struct kept_arrival *, const struct kept_token *);
 
 bool kept_later(int64_t a, int64_t b);
+bool kept_same_time(int64_t a, int64_t b);
+/* Are number and time of escrow those of a version that the store has? */
+bool kept_same_place(const struct version *told, const struct version *known);
 int64_t kept_newest(int64_t a, int64_t b);
 /* When a version was last known to be the one. */
 int64_t kept_last_seen(const struct version *);

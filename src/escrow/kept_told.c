@@ -17,6 +17,17 @@ bool kept_later(int64_t a, int64_t b)
 	return a / millisecond > b / millisecond;
 }
 
+bool kept_same_time(int64_t a, int64_t b)
+{
+	return !kept_later(a, b) && !kept_later(b, a);
+}
+
+bool kept_same_place(const struct version *told, const struct version *known)
+{
+	return told->number && told->number == known->number && told->escrowed_at &&
+	       kept_same_time(told->escrowed_at, known->escrowed_at);
+}
+
 int64_t kept_newest(int64_t a, int64_t b)
 {
 	return a > b ? a : b;

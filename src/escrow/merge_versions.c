@@ -24,13 +24,6 @@ bool merge_know(void *context, const struct version *version, const char *udid, 
 	return true;
 }
 
-static bool same_place(const struct version *told, const struct version *known)
-{
-	return told->number && told->number == known->number && told->escrowed_at &&
-	       !kept_later(told->escrowed_at, known->escrowed_at) &&
-	       !kept_later(known->escrowed_at, told->escrowed_at);
-}
-
 /*
  * Of two that were opened the tokens say it. One that wasn't is the same when the seals are, or
  * when it was opened for this. Where nothing was opened, number and time have to do: nothing is added
@@ -39,8 +32,7 @@ static bool same_place(const struct version *told, const struct version *known)
 static bool is_same(const struct kept_version *kept, const struct version *known)
 {
 	const struct version *told = &kept->version;
-	bool same_time = told->escrowed_at && !kept_later(told->escrowed_at, known->escrowed_at) &&
-			 !kept_later(known->escrowed_at, told->escrowed_at);
+	bool same_time = told->escrowed_at && kept_same_time(told->escrowed_at, known->escrowed_at);
 	if (kept->state == KEPT_OPENED && known->verified)
 		return seal_equal(kept->sealed.mac, known->mac, STORE_DIGEST) &&
 		       (!told->number || told->number == known->number || same_time ||
@@ -50,7 +42,7 @@ static bool is_same(const struct kept_version *kept, const struct version *known
 	if (kept->state == KEPT_OPENED)
 		return kept->proves.id == known->id &&
 		       memcmp(kept->proves.digest, known->digest, STORE_DIGEST) == 0;
-	return same_place(told, known);
+	return kept_same_place(told, known);
 }
 
 /* One whose number and time fit, before one of which nobody knows the time. */
@@ -61,7 +53,7 @@ static struct known *find_same(struct merge *merge, const struct kept_version *k
 		struct known *known = &merge->known[i];
 		if (known->arrived || !is_same(kept, &known->version))
 			continue;
-		if (same_place(&kept->version, &known->version))
+		if (kept_same_place(&kept->version, &known->version))
 			return known;
 		found = found ? found : known;
 	}

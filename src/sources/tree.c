@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define ENTRY_SIZE 512 /* what is kept of a file besides what is in it */
-#define DEVICE_SIZE_MAX ((size_t)16 * 1024 * 1024)
 
 static bool has(const char *path, const char *name, mode_t type)
 {
@@ -156,7 +155,7 @@ static size_t history_size(int directory)
 			close(fd);
 		return 0;
 	}
-	while (size < DEVICE_SIZE_MAX && (entry = readdir(history)))
+	while (size < TREE_DEVICE_MAX && (entry = readdir(history)))
 		size += ENTRY_SIZE + size_of(fd, entry->d_name);
 	closedir(history);
 	return size;

@@ -3,6 +3,9 @@
 
 #include "arrival.h"
 
+/* All of one device's files have no more: thousands of versions. */
+#define TREE_DEVICE_MAX (16 * 1024 * 1024)
+
 /* The files that a device has in a sealed tree. */
 enum tree_part { TREE_SECURITY, TREE_STATUS, TREE_TOKEN, TREE_HISTORY, TREE_PARTS };
 const char *tree_part_name(enum tree_part);

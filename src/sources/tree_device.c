@@ -2,6 +2,7 @@
 #include "sources/tree.h"
 
 #include "fs.h"
+#include "sources/names.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,11 +20,10 @@
 #define PEM_START "-----BEGIN"
 #define STATUS_MAX 32
 #define NAMES_MAX 20000
-#define DEVICE_MAX (16 * 1024 * 1024) /* all of one device's files: thousands of versions */
 
 struct reading {
 	struct kept_device *kept;
-	size_t left;	   /* of DEVICE_MAX */
+	size_t left;	   /* of TREE_DEVICE_MAX */
 	bool described;	   /* there is a security.json, good or bad */
 	uint32_t uid, gid; /* of the directory above: who owns what nobody gave to others */
 };
@@ -79,7 +79,8 @@ static enum error read_all(struct reading *reading, int fd, size_t limit, const 
 	}
 	TRY(result);
 	if (out->len > reading->left)
-		return fail(ERR_TOO_BIG, "the device's files have more than %d bytes", DEVICE_MAX);
+		return fail(ERR_TOO_BIG, "the device's files have more than %d bytes",
+			    TREE_DEVICE_MAX);
 	reading->left -= out->len;
 	return OK;
 }
@@ -214,42 +215,11 @@ static enum error take_entry(struct reading *reading, const char *path, const ch
 	return !result || result == ERR_MEMORY ? result : kept_refuse(reading->kept, entry, result);
 }
 
-/* The names in a directory, as many as a device may have. */
-struct names {
-	char **name;
-	size_t count, cap;
-};
-
-static void names_free(struct names *names)
-{
-	for (size_t i = 0; i < names->count; i++)
-		free(names->name[i]);
-	free(names->name);
-	*names = (struct names){0};
-}
-
-static enum error names_add(struct names *names, const char *name)
+static enum error add_name(struct names *names, const char *name)
 {
 	if (names->count == NAMES_MAX)
 		return fail(ERR_TOO_BIG, "there are more than %d names in it", NAMES_MAX);
-	if (names->count == names->cap) {
-		size_t cap = names->cap ? 2 * names->cap : 16;
-		char **more = realloc(names->name, cap * sizeof *more);
-		if (!more)
-			return fail(ERR_MEMORY, "out of memory");
-		names->name = more;
-		names->cap = cap;
-	}
-	names->name[names->count] = strdup(name);
-	if (!names->name[names->count])
-		return fail(ERR_MEMORY, "out of memory");
-	names->count++;
-	return OK;
-}
-
-static int by_version(const void *a, const void *b)
-{
-	return strverscmp(*(char *const *)a, *(char *const *)b);
+	return names_add(names, name);
 }
 
 static enum error list(int fd, struct names *names)
@@ -265,7 +235,7 @@ static enum error list(int fd, struct names *names)
 	}
 	while (!result && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			result = names_add(names, entry->d_name);
+			result = add_name(names, entry->d_name);
 	closedir(dir);
 	return result;
 }
@@ -275,8 +245,7 @@ static enum error walk(struct reading *reading, const char *path, int fd, each_e
 {
 	struct names names = {0};
 	enum error result = list(fd, &names);
-	if (names.count)
-		qsort(names.name, names.count, sizeof *names.name, by_version);
+	names_sort(&names, strverscmp);
 	for (size_t i = 0; i < names.count && !result; i++)
 		result = take_entry(reading, path, names.name[i], each);
 	names_free(&names);
@@ -340,7 +309,7 @@ static enum error read_device(struct reading *reading, const char *path)
 enum error tree_read_device(const char *path, const char *udid, bool removed,
 			    struct kept_device *out)
 {
-	struct reading reading = {.kept = out, .left = DEVICE_MAX};
+	struct reading reading = {.kept = out, .left = TREE_DEVICE_MAX};
 	*out = (struct kept_device){.removed = removed, .path = strdup(path)};
 	snprintf(out->udid, sizeof out->udid, "%s", udid);
 	if (!out->path)

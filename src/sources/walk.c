@@ -3,6 +3,7 @@
  * directory aren't followed: they may lead anywhere. Hidden files are left out.
  */
 #include "sources/kinds.h"
+#include "sources/names.h"
 
 #include "secret.h"
 
@@ -93,41 +94,6 @@ static enum error read_file(struct intake *intake, const char *path, int how,
 
 /* ---- what is in a directory ---- */
 
-/* Names to be read in their order. */
-struct names {
-	char **name;
-	size_t count, cap;
-};
-
-static void names_free(struct names *names)
-{
-	for (size_t i = 0; i < names->count; i++)
-		free(names->name[i]);
-	free(names->name);
-}
-
-static enum error names_add(struct names *names, const char *name)
-{
-	if (names->count == names->cap) {
-		size_t cap = names->cap ? 2 * names->cap : 64;
-		char **more = realloc(names->name, cap * sizeof *more);
-		if (!more)
-			return fail(ERR_MEMORY, "out of memory");
-		names->name = more;
-		names->cap = cap;
-	}
-	names->name[names->count] = strdup(name);
-	if (!names->name[names->count])
-		return fail(ERR_MEMORY, "out of memory");
-	names->count++;
-	return OK;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static bool join(char out[static PATH_MAX], const char *path, const char *name)
 {
 	size_t len = strlen(path);
@@ -198,8 +164,7 @@ static enum error walk(struct intake *intake, const char *path)
 	}
 	enum error result = read_kinds(intake, dir, path, &names, &beside);
 	closedir(dir);
-	if (names.count)
-		qsort(names.name, names.count, sizeof *names.name, by_name);
+	names_sort(&names, strcmp);
 	for (size_t i = 0; i < names.count && !result && !intake_stopped(intake); i++) {
 		char child[PATH_MAX];
 		if (join(child, path, names.name[i]))
