@@ -191,7 +191,11 @@ static enum error seal_anew(const struct kept_arrival *this, const struct secret
 		TRY(open_ours(this, version));
 	if (!escrow->was_new && !again)
 		TRY(is_known(escrow, udid, sealed->mac, &known));
-	return known ? OK : token_seal(escrow, udid, token, SEAL_ALWAYS, sealed);
+	if (known)
+		return OK;
+	/* That the recipients are still the same, the change sees; then it looks for them first. */
+	return again ? token_seal(escrow, udid, token, SEAL_ALWAYS, sealed)
+		     : token_close(escrow, udid, token, sealed);
 }
 
 static enum error take_seal(const struct kept_arrival *this, bool again,
