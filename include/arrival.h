@@ -54,10 +54,11 @@ void arrival_free(struct arrival *);
  * One message (header lines or webhook JSON around it are fine), as /checkin would take it, without
  * a reply; but a token that the device has already changes nothing. `*out` is set after an error
  * too, as soon as the message names a device. The caller records refusals (escrow_refuse()), and
- * keeps `actor` until the arrival is freed. The text may go when this returns.
+ * keeps `actor` until the arrival is freed. The text may go when this returns. `came`: when it was
+ * read, which orders messages that don't say when they were sent.
  */
 enum error escrow_message_prepare(struct escrow *, const struct actor *, const uint8_t *text,
-				  size_t len, bool again, struct arrival **out);
+				  size_t len, int64_t came, bool again, struct arrival **out);
 
 /*
  * A device out of another MDM's store. Any of it may be missing (len 0) but the UDID. Times are in

@@ -16,6 +16,9 @@ struct bytes {
 	size_t len, cap;
 };
 
+/* Makes room for n more and a 0 behind them: whoever fills it, adds to len. ERR_MEMORY. */
+enum error bytes_reserve(struct bytes *, size_t n);
+
 /* Adds n bytes at the end. ERR_MEMORY. */
 enum error bytes_add(struct bytes *, const void *, size_t n);
 
@@ -31,5 +34,7 @@ void bytes_free(struct bytes *);
  * ERR_ACCESS, ERR_TOO_BIG, ERR_IO, ERR_MEMORY. The caller frees `out`, also after an error.
  */
 enum error bytes_read_file(const char *path, size_t limit, struct bytes *out);
+/* The same of a regular file that is open, from its start; the descriptor stays where it stands. */
+enum error bytes_read_opened(int fd, const char *path, size_t limit, struct bytes *out);
 
 #endif

@@ -29,6 +29,7 @@ enum error {
 	ERR_GONE,      /* the device of this inode was taken away        ESTALE  */
 	ERR_BUSY,      /* somebody else holds it                         EBUSY   */
 	ERR_ACCESS,    /* a file outside the mount can't be opened       EACCES  */
+	ERR_QUOTA,     /* as many tokens as may went within the hour     EDQUOT  */
 	ERR_CHANGED,   /* what was looked at changed: look again         EAGAIN  */
 	ERR_COUNT
 };

@@ -2,12 +2,15 @@
 #define ESCROWFS_ESCROW_H
 
 #include "bytes.h"
+#include "census.h"
 #include "error.h"
 #include "event.h"
 #include "facts.h"
+#include "path.h"
 #include "secret.h"
 #include "store.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,23 +46,56 @@ struct escrow_options {
 	const char *key_uri; /* NULL: the one that the store remembers; missing is then a warning */
 	const char *passphrase_file; /* NULL: none */
 	bool no_key;		     /* opens no seal, and looks for no key */
-	bool any_key;	   /* the key need not be a recipient's: it opens what a backup has */
-	bool rehearse;	   /* every change is made and taken back: nothing is written */
-	uint32_t uid, gid; /* the owner of the mount */
+	bool any_key;		/* the key need not be a recipient's: it opens what a backup has */
+	bool rehearse;		/* every change is made and taken back: nothing is written */
+	uint32_t uid, gid;	/* the owner of the mount */
+	const char *recipients; /* certificates in PEM: nothing is sealed to others; NULL: any */
+	bool strict_identity;	/* a device is given its token with its own certificate alone */
+	uint32_t retrievals_an_hour; /* no more than that leave; 0: any number */
 };
 
 /*
  * Opens the escrow. Errors of store_open() and of seal_key_load(); ERR_INVALID: the key that was named is none
- * of the store's recipients', or lies inside the store. Closed with escrow_close().
+ * of the store's recipients', or lies inside the store. ERR_FORBIDDEN: the store's recipients are others
+ * than those in `recipients`. Closed with escrow_close().
  */
 enum error escrow_open(const struct escrow_options *, struct escrow **);
 void escrow_close(struct escrow *);
+
+/* As store_rest() and store_start(): around the moment when a mount gives up what it doesn't need. */
+void escrow_rest(struct escrow *);
+enum error escrow_start(struct escrow *);
+
+/*
+ * From now on a thread whose call waits for the disk calls `waits` before: what else could be done
+ * meanwhile? NULL: nothing is called. To be set while no other thread uses the escrow.
+ */
+void escrow_on_wait(struct escrow *, void (*waits)(void *context), void *context);
 
 bool escrow_sealed(const struct escrow *);
 bool escrow_rehearses(const struct escrow *);
 /* When the store was made. */
 int64_t escrow_born_at(const struct escrow *);
-bool escrow_has_key(const struct escrow *);
+bool escrow_has_key(struct escrow *);
+/* It has, and as seal_key_is_foreign(). */
+bool escrow_key_is_foreign(struct escrow *);
+
+/*
+ * What a mount reads again when it is told to, each a file or nothing (""): the private key, its
+ * passphrase, and the recipients that the store must have.
+ */
+enum escrow_file { ESCROW_FILE_KEY, ESCROW_FILE_PASSPHRASE, ESCROW_FILE_RECIPIENTS, ESCROW_FILES };
+struct escrow_places {
+	char path[ESCROW_FILES][PATH_MAX];
+};
+/* Where they are, as it was said when the escrow was opened. */
+void escrow_places(const struct escrow *, struct escrow_places *out);
+/*
+ * Reads them again, from files that somebody else opened, who closes them; a key that isn't in a file is
+ * asked for by its URI. What can't be read, or isn't a recipient's key, stays as it was, and the log says
+ * so: the error is the first of these. Calls under way end with the key with which they began.
+ */
+enum error escrow_reload(struct escrow *, const struct opened files[static ESCROW_FILES]);
 
 /* The mount's first and last words on the trail. */
 enum error escrow_mounted(struct escrow *, const struct actor *, const char *where);
@@ -94,12 +130,17 @@ enum error escrow_device_remove(struct escrow *, const struct actor *, const cha
 /* As store_devices(): a page of the listing after a cursor. */
 enum error escrow_devices(struct escrow *, enum status, int64_t after, int limit,
 			  store_each_device *, void *);
+/* As store_glances(). */
+enum error escrow_glances(struct escrow *, int64_t after, int limit, store_each_glance *, void *);
 /*
- * The devices that changed after `after`, a page; and the number of the newest change now, at no
- * cost. What other processes change is seen too.
+ * The devices that changed after `after`, a page, and when a device last came or went: what other
+ * processes changed too. The number of the newest change now; and, at no cost, that of the newest that
+ * this escrow made itself.
  */
-enum error escrow_changes(struct escrow *, int64_t after, int limit, store_each_change *, void *);
+enum error escrow_changes(struct escrow *, int64_t after, int limit, store_each_change *, void *,
+			  int64_t *devices_at);
 enum error escrow_change_number(struct escrow *, int64_t *out);
+int64_t escrow_changed(const struct escrow *);
 /* When a device last came or went; when the store was made if none ever did. */
 enum error escrow_devices_at(struct escrow *, int64_t *out);
 
@@ -110,18 +151,33 @@ enum error escrow_search_udid(struct escrow *, const char *udid, struct device *
 enum error escrow_names(struct escrow *, enum name_kind, int64_t after, int limit,
 			store_each_name *, void *);
 
-/* The text of security.json as it is now, and the change number that it belongs to. The caller
- * frees. */
-enum error escrow_security(struct escrow *, int64_t id, struct bytes *text, int64_t *change);
+/* The text of security.json as it is now, and the device that it is of. The caller frees. */
+enum error escrow_security(struct escrow *, int64_t id, struct bytes *text, struct device *out);
 
 /* ---- tokens ---- */
 
 /*
  * The retrieval: records, unseals, checks. `text` is what the file shows: one line of base64, in a
  * sealed mount the PEM of the seal; empty when nothing is escrowed. ERR_NO_KEY, ERR_BAD_SEAL,
- * ERR_GONE. The caller frees `text`.
+ * ERR_QUOTA, ERR_GONE. The caller frees `text`.
  */
 enum error escrow_retrieve(struct escrow *, const struct actor *, int64_t id, struct secret *text);
+
+/*
+ * What an open descriptor holds of the secure heap, and on whose account. Starts as {0}; the members are
+ * the escrow's. All open tokens and unread replies may have a quarter of the heap, those of one process
+ * half of that.
+ */
+struct holding {
+	int place;
+	size_t bytes;
+};
+/*
+ * From now on the descriptor holds so many bytes, 0 for none. ERR_MEMORY: the process of `actor` has as
+ * much as one may; the holding is as it was.
+ */
+enum error escrow_hold(struct escrow *, const struct actor *, size_t bytes, struct holding *);
+void escrow_let_go(struct escrow *, struct holding *);
 
 /* truncate -s 0: the token is removed, its version kept. OK when there is none. */
 enum error escrow_remove(struct escrow *, const struct actor *, int64_t id);
@@ -157,7 +213,13 @@ void writer_free(struct writer *);
 enum error writer_write(struct writer *, const struct actor *, const void *, size_t,
 			uint64_t offset);
 
-/* close(2) of one of the descriptor's copies: see the contract for which forms it ends. */
+/* Is there a message that isn't whole yet? Only then does it matter who flushes or reads. */
+bool writer_gathers(struct writer *);
+
+/*
+ * close(2) of one of the descriptor's copies: see the contract for which forms it ends. `actor` NULL: the
+ * one who wrote last.
+ */
 enum error writer_flush(struct writer *, const struct actor *);
 
 /* ftruncate(2): to the length just written is fine, 0 with nothing written removes the token, else
@@ -167,7 +229,7 @@ enum error writer_truncate(struct writer *, const struct actor *, uint64_t lengt
 /*
  * The next bytes of a check-in's reply, at most `size`; *n is 0 at its end. They lie in the
  * writer's secure memory, valid until the next call. ERR_INVALID: the message isn't whole. After a
- * refusal the reply is one line that says why.
+ * refusal the reply is one line that says why. `actor` as above.
  */
 enum error writer_read(struct writer *, const struct actor *, size_t size, const void **data,
 		       size_t *n);
@@ -175,12 +237,14 @@ enum error writer_read(struct writer *, const struct actor *, size_t size, const
 /* ---- who may: owners, modes, ACLs ---- */
 
 /*
- * A node as far as access goes: its inode number; the inode number of its policy (0: none); the
- * permission bits that it has when nobody set any; the device that it belongs to, for the trail
- * (NULL: none), and its path.
+ * A node as far as access goes: its inode number; the inode number of its policy (0: none); whether
+ * something was set on it itself, which of a device's node device.pinned says; the permission bits
+ * that it has when nobody set any; the device that it belongs to, for the trail (NULL: none), and its
+ * path.
  */
 struct access_node {
 	uint64_t node, policy;
+	bool pinned;
 	uint32_t mode;
 	bool directory;
 	const char *udid, *path;
@@ -189,6 +253,8 @@ struct access_node {
 /* What holds: its own setting, else its policy's, else the table's mode and the owner of the mount.
  */
 enum error escrow_access(struct escrow *, const struct access_node *, struct access *out);
+/* The same without the ACLs. Of a node that isn't pinned it costs next to nothing. */
+enum error escrow_owner(struct escrow *, const struct access_node *, struct owner *out);
 
 /* chmod(2): ERR_FORBIDDEN for setuid, setgid and sticky bits. With an ACL the group's bits are its
  * mask's. */
@@ -270,6 +336,22 @@ enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem)
 enum error escrow_restore(struct escrow *, const struct actor *, const char *udid, int number,
 			  int *made);
 
+/* ---- client certificates ---- */
+
+/* The devices that came to a strict mount with a certificate that isn't their own: as store_strangers(). */
+enum error escrow_strangers(struct escrow *, store_each_stranger *, void *);
+
+struct escrow_accepted {
+	char identity[65], before[65]; /* hex SHA-256 */
+};
+/*
+ * From now on the certificate with which the device last came is its own. `fingerprint`: only if it
+ * starts so; NULL: whichever. ERR_NOT_FOUND: no such device, or it came with none; ERR_INVALID: it is
+ * another one.
+ */
+enum error escrow_accept(struct escrow *, const struct actor *, const char *udid,
+			 const char *fingerprint, struct escrow_accepted *out);
+
 /* ---- rekey ---- */
 
 struct escrow_rekey {
@@ -278,6 +360,7 @@ struct escrow_rekey {
 		*retire; /* fingerprints, or how they start; colons and any case are fine */
 	int add_count, retire_count;
 	bool remember; /* from now on the daily key is looked for where this escrow's key is */
+	const char *recipients; /* the certificates that there must be then, in PEM; NULL: any */
 };
 
 enum rekey_step {
@@ -312,8 +395,8 @@ struct escrow_rekeyed {
  *
  * ERR_NO_KEY: no private key, or one that opens none of what is to be sealed anew: nothing was
  * changed. ERR_BUSY: another rekey is at work. ERR_NOT_FOUND, ERR_INVALID (ambiguous; not a
- * certificate, or not fit), ERR_EXISTS, ERR_FORBIDDEN (nobody would be left): of the recipients;
- * nothing was changed. Else the disk's.
+ * certificate, or not fit), ERR_EXISTS, ERR_FORBIDDEN (nobody would be left, or
+ * others than there must be): of the recipients; nothing was changed. Else the disk's.
  */
 enum error escrow_rekey(struct escrow *, const struct actor *, const struct escrow_rekey *,
 			const struct rekey_watch *, struct escrow_rekeyed *out);
@@ -395,7 +478,15 @@ struct escrow_purging {
 enum error escrow_purge(struct escrow *, const struct actor *, int64_t before,
 			const struct escrow_purging *, int64_t *destroyed);
 
+/* A line's number and chain, as escrow_status() had them once; of an empty trail 0 and zeros. */
+struct escrow_checkpoint {
+	int64_t seq;
+	uint8_t chain[STORE_DIGEST];
+};
+
 struct escrow_verifying {
+	const struct escrow_checkpoint
+		*since; /* the trail must lead through it; NULL: none is known */
 	void (*finding)(void *context, const char *sentence); /* what is wrong, one by one */
 	void (*progress)(void *context, int64_t done);	      /* lines and versions; NULL */
 	void *context;
@@ -404,8 +495,11 @@ struct escrow_verified {
 	int64_t lines, versions, opened, unopened; /* unopened: no key here */
 	int64_t findings;
 };
-/* Walks the chain, compares blobs with the trail, opens every seal that it has a key for, checks
- * the database. */
+/*
+ * Walks the chain, compares blobs with the trail, opens every seal that it has a key for, checks
+ * the database. A trail that ends before `since`, or has another line there, is a finding: nothing
+ * else tells one that was cut short, or written anew, from a whole one.
+ */
 enum error escrow_verify(struct escrow *, const struct escrow_verifying *,
 			 struct escrow_verified *out);
 
@@ -420,6 +514,13 @@ struct escrow_status {
 	int recipients;
 };
 enum error escrow_status(struct escrow *, struct escrow_status *out);
+/*
+ * The same, and a count of all devices, as of one moment: they are gone through once, which takes some seconds
+ * for a million.
+ */
+enum error escrow_census(struct escrow *, struct escrow_status *out, struct census *);
+/* All of it as one JSON object, for programs; `store` is its path as it is to be shown. The caller frees. */
+enum error escrow_status_json(struct escrow *, const char *store, struct bytes *out);
 /* The i-th recipient: its name, certificate's fingerprint and expiry. */
 enum error escrow_recipient(struct escrow *, int i, struct recipient *, char fingerprint[static 65],
 			    int64_t *expires_at);

@@ -17,7 +17,7 @@ struct actor {
 	uint32_t uid, gid;
 	int32_t pid;	  /* the process (Tgid); 0 when it lies in another PID namespace */
 	int64_t loginuid; /* who logged in, whatever su and sudo did since; -1: not set */
-	char command[64]; /* /proc/PID/comm, which any process may set to anything */
+	char command[64]; /* /proc/PID/comm, which any process may set to anything; "": not known */
 };
 
 enum action {

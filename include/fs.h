@@ -14,11 +14,31 @@
 struct fs_options {
 	const char *source; /* as the mount table shows it: the store */
 	const char *mountpoint;
-	int threads; /* workers; 0: two */
+	int connection; /* somebody else has mounted there, and passed this descriptor on; -1: not so */
+	int threads; /* requests at a time, but those that wait for the disk; 0: two */
+	int end_fd;  /* serving ends, too, when it can be read from or hangs up; -1: none */
+	/*
+	 * Called by the thread that waits for the end: when `wake_fd` can be read from or hangs up, until
+	 * it returns false; and when this process gets a SIGHUP.
+	 */
+	int wake_fd; /* -1: none */
+	bool (*wake)(void *context);
+	void (*hung_up)(void *context); /* NULL: SIGHUP means nothing */
 	bool allow_other;
 	bool read_only;
 	bool debug;
+	/*
+	 * Called once it is mounted, before there is any other thread and before a request is answered:
+	 * what is given up there (the right to mount, say) isn't needed any more. NULL: nothing.
+	 */
+	enum error (*confine)(void *context);
 };
+
+/*
+ * The descriptor N of a mount point /dev/fd/N: somebody else has mounted, mount.fuse3(8) say, and
+ * passed the open connection on. -1: it is a path.
+ */
+int fs_mountpoint_passed(const char *path);
 
 /*
  * Is `path` fit to be mounted on? ERR_NOT_FOUND, ERR_INVALID (not a directory), ERR_NOT_EMPTY,
@@ -28,8 +48,21 @@ struct fs_options {
 enum error fs_mountpoint_check(const char *path);
 
 /*
- * Mounts and serves until it is unmounted or SIGTERM, SIGINT or SIGHUP comes. `ready` is called
- * once requests are answered.
+ * Mounts `source` at `path` for another process, which is given the connection and serves it: with
+ * allow_other and default_permissions. Nothing there answers until it does. Root only. ERR_ACCESS.
+ */
+enum error fs_mountpoint_connect(const char *source, const char *path, int *connection);
+
+/*
+ * Unmounts a dead mount of ours at `path`, if that is what is there: one whose daemon has ended.
+ * Safe in a process that has no right but that one.
+ */
+void fs_mountpoint_clear(const char *path);
+
+/*
+ * Mounts and serves until it is unmounted or SIGTERM or SIGINT comes. `ready` is called
+ * once requests are answered. What it leaves is a dead mount, unless somebody unmounted:
+ * fs_mountpoint_clear() is for a process that may unmount.
  */
 enum error fs_serve(struct escrow *, const struct fs_options *, void (*ready)(void *),
 		    void *context);

@@ -2,6 +2,7 @@
 #define ESCROWFS_JSON_H
 
 #include "bytes.h"
+#include "census.h"
 #include "error.h"
 #include "event.h"
 #include "facts.h"
@@ -93,6 +94,31 @@ struct json_kept {
 enum error json_kept_read(const uint8_t *, size_t, const char *udid, struct json_kept *out);
 void json_kept_free(struct json_kept *);
 
+/* ---- status ---- */
+
+struct json_recipient {
+	struct recipient recipient;
+	char fingerprint[65];
+	int64_t expires_at;
+};
+
+/* What `status --json` shows. All pointers are the caller's. */
+#define JSON_RECIPIENTS 64
+struct json_status {
+	const char *store, *served_by, *key_uri; /* served_by "": nobody */
+	int64_t at;
+	const uint64_t *devices; /* STATUS_COUNT */
+	const struct census *census;
+	const struct store_space *space;
+	const struct trail_end *trail;
+	struct json_recipient recipient[JSON_RECIPIENTS];
+	int recipient_count;
+	uint64_t unverified;
+	bool key_present, unclean;
+};
+/* The text: two-space indent, a newline at the end. ERR_MEMORY. The caller frees. */
+enum error json_status_write(const struct json_status *, struct bytes *out);
+
 /* ---- the trail ---- */
 
 /* One line without its chain, its last brace and its newline: {"seq":1,...,"command":"cat".
@@ -105,6 +131,8 @@ struct json_line {
 	char action[24], udid[UDID_MAX + 1], outcome[16];
 	int version;
 	char blob[65], chain[65]; /* "" when there is none */
+	char time[TEXT_TIME];
+	char reason[2048]; /* cut when it is longer than any of ours */
 };
 /*
  * Reads a whole line, with its newline. ERR_INVALID: not a line of the trail, or something stands

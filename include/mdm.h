@@ -124,14 +124,21 @@ size_t mdm_stream_next(const uint8_t *, size_t);
  * caller frees. */
 enum error mdm_write_reply(const struct secret *token, struct secret *out);
 
-/* A SetBootstrapToken message with the UDID: what is sealed. The caller frees. */
+/* A SetBootstrapToken message with the UDID, as devices send it: an XML property list. The caller frees. */
 enum error mdm_write_token(const char *udid, const struct secret *token, struct secret *out);
 
 /*
- * The size of a token of which only the length of that message is known; of the three that have it
- * (base64 rounds up) the greatest. 0: no message is as long.
+ * The same as a binary property list: what is sealed. It has no base64 in it, and is little more than
+ * half as long. The same token gives the same bytes. The caller frees.
  */
-enum error mdm_token_size(const char *udid, size_t message_len, uint32_t *size);
+enum error mdm_write_content(const char *udid, const struct secret *token, struct secret *out);
+
+/*
+ * The size of a token of which only the length of a seal's content is known. Contents are binary, or XML
+ * in seals of older programs; where a length may be either's, XML is what is assumed. Of the three sizes
+ * that one XML length stands for (base64 rounds up) the greatest. 0: no content is as long.
+ */
+enum error mdm_token_size(const char *udid, size_t content_len, uint32_t *size);
 
 /* The token as one line of base64 and a newline: what the file `token` shows. The caller frees. */
 enum error mdm_write_base64(const struct secret *token, struct secret *out);

@@ -3,8 +3,10 @@
 
 #include "bytes.h"
 #include "error.h"
+#include "path.h"
 #include "secret.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,12 +24,17 @@
 
 #define SEAL_DIGEST 32
 
-void seal_digest(const void *, size_t, uint8_t out[static SEAL_DIGEST]);
-/* SHA-256 of two pieces, one after the other. */
-void seal_digest2(const void *, size_t, const void *, size_t, uint8_t out[static SEAL_DIGEST]);
+/* SHA-256. ERR_MEMORY. */
+enum error seal_digest(const void *, size_t, uint8_t out[static SEAL_DIGEST]);
+/* The same of two pieces, one after the other. */
+enum error seal_digest2(const void *, size_t, const void *, size_t,
+			uint8_t out[static SEAL_DIGEST]);
 /* HMAC-SHA-256 under a key of 32 bytes. ERR_MEMORY. */
 enum error seal_mac(const uint8_t key[static 32], const void *, size_t,
 		    uint8_t out[static SEAL_DIGEST]);
+/* The same under a key of any length. */
+enum error seal_hmac(const struct secret *key, const void *, size_t,
+		     uint8_t out[static SEAL_DIGEST]);
 enum error seal_random(void *, size_t);
 /* Constant time. */
 bool seal_equal(const void *, const void *, size_t);
@@ -45,6 +52,18 @@ void recipients_scoped(struct recipients **);
 enum error recipients_add(struct recipients *, const uint8_t *der, size_t len);
 int recipients_count(const struct recipients *);
 
+/*
+ * All certificates of a PEM file, one or more; what else is in it is passed over. For what the store
+ * is held against: ERR_INVALID when it lies inside directory `outside_of`, others may write to it, or
+ * it isn't a regular file (path.h); ERR_NOT_FOUND, ERR_ACCESS.
+ */
+enum error recipients_read(const char *path, const char *outside_of, struct recipients **out);
+/* The same of a file that was opened elsewhere; it may be read many times, by many threads at once. */
+enum error recipients_read_opened(const struct opened *, const char *outside_of,
+				  struct recipients **out);
+/* The first of `these` that isn't among `those`, or -1. */
+int recipients_beyond(const struct recipients *these, const struct recipients *those);
+
 /* What there is to say of the i-th: hex SHA-256 of its DER, and when it expires (ns). */
 enum error recipients_about(const struct recipients *, int i, char fingerprint[static 65],
 			    int64_t *expires_at);
@@ -57,15 +76,30 @@ struct seal_key;
 /*
  * Loads a private key from an OSSL_STORE URI (ossl_store(7)); a plain path is one too. The key's
  * own certificate is not needed. For a file: ERR_INVALID when others than owner and group may read
- * it, or when it lies inside directory `outside_of` (NULL: anywhere). ERR_NOT_FOUND, ERR_ACCESS;
+ * it, others could have made a link that leads to it (path.h), or when it lies inside directory
+ * `outside_of` (NULL: anywhere). ERR_NOT_FOUND, ERR_ACCESS;
  * ERR_NO_KEY: nothing there that opens, the passphrase is missing or wrong. `passphrase_file`:
  * NULL, or a file whose first line is the passphrase; with NULL the systemd credential
  * escrowfs.passphrase is used when there is one ($CREDENTIALS_DIRECTORY, systemd.exec(5)).
  */
 enum error seal_key_load(const char *uri, const char *passphrase_file, const char *outside_of,
 			 struct seal_key **);
+/* Frees it, once nobody holds it any more. */
 void seal_key_free(struct seal_key *);
 void seal_key_scoped(struct seal_key **);
+/* The same key, for one more holder, who frees it, too. NULL: of NULL. */
+struct seal_key *seal_key_hold(struct seal_key *);
+
+/*
+ * For a process that can't open files any more. Which seal_key_load() would read: that of the key, ""
+ * where the URI is none, and that of the passphrase, "" where there is none.
+ */
+void seal_key_files(const char *uri, const char *passphrase_file, char key[static PATH_MAX],
+		    char passphrase[static PATH_MAX]);
+/* As seal_key_load(), from those, which somebody else has opened. */
+enum error seal_key_load_opened(const char *uri, const char *passphrase_file,
+				const struct opened *key, const struct opened *passphrase,
+				const char *outside_of, struct seal_key **);
 
 /*
  * Is it the private key of one of these? The number of the first, or -1. A key that came without
@@ -75,6 +109,13 @@ void seal_key_scoped(struct seal_key **);
 int seal_key_recipient(struct seal_key *, const struct recipients *);
 /* The question alone: remembers nothing, and may be asked at any time. */
 bool seal_key_fits(const struct seal_key *, const struct recipients *);
+/* Are they one and the same? */
+bool seal_key_same(const struct seal_key *, const struct seal_key *);
+/*
+ * Does a provider use it that isn't OpenSSL's own? That one may open files, devices and sockets at any
+ * time.
+ */
+bool seal_key_is_foreign(const struct seal_key *);
 
 /* Does the path (its directory too, when the file isn't there yet) lie inside directory `dir`?
  * Symbolic links are followed. */
@@ -100,6 +141,16 @@ enum error seal_key_certificate(const struct seal_key *, const char *name,
 
 /* The first certificate of a PEM or DER file. DER. ERR_INVALID, ERR_NOT_FOUND, ERR_ACCESS. */
 enum error seal_certificate_read(const char *path, struct bytes *certificate);
+
+/* SHA-256 of the DER of the certificate in a PEM text. ERR_INVALID: there is none in it. */
+enum error seal_certificate_digest(const void *pem, size_t len, uint8_t out[static SEAL_DIGEST]);
+
+/*
+ * The first line of a file that only its owner and group may read, without its newline: a secret that
+ * two programs share. ERR_NOT_FOUND, ERR_ACCESS; ERR_INVALID: it is empty, longer than 1023 bytes, others
+ * have permissions on it, or it is no regular file. The caller frees `out`, also after an error.
+ */
+enum error seal_line_read(const char *path, struct secret *out);
 
 /* ---- the seal ---- */
 

@@ -36,6 +36,16 @@ enum error secret_prepare(size_t heap);
  */
 enum error secret_prepare_sealed(size_t heap);
 
+/* The secure heap's bytes; 0 before it was prepared. */
+size_t secret_heap(void);
+
+/*
+ * For a process that is about to give up the right to lock memory without limit (CAP_IPC_LOCK), before
+ * it does: what is locked stays so; where the limit doesn't allow any more, what is mapped from now on
+ * isn't locked, which is said in the log.
+ */
+void secret_settle(void);
+
 /* Does free(3) wipe? Not in builds for the sanitizers and for valgrind, which bring their own. */
 bool secret_wipes_frees(void);
 

@@ -67,13 +67,24 @@ void store_destroy(const char *path);
 /*
  * Opens a store, bringing an older schema up to date first (never in STORE_SNAPSHOT).
  * ERR_NOT_FOUND: there is none at `path`. ERR_INVALID: it isn't one, or it is from a newer version,
- * or anybody may write to its directory. ERR_BUSY: STORE_SERVE, and another process serves it; the
+ * or anybody may write to its directory or its files, or the way there leads over a link that others
+ * could have made (path.h). ERR_BUSY: STORE_SERVE, and another process serves it; the
  * sentence says which and where. `holder` is what such a sentence says of us
  * ("mounted on /mnt/escrow"); NULL in other modes. ERR_ACCESS, ERR_READ_ONLY: its files can't be
  * opened as the mode needs. A store on a read-only disk can be read, in STORE_SHARE too. Closed with
  * store_close(), when all views have ended.
  */
 enum error store_open(const char *path, enum store_mode, const char *holder, struct store **);
+/*
+ * Ends the threads of a store that was just opened: this process is about to give up rights, each
+ * thread of which has its own. Nothing can be changed until store_start().
+ */
+void store_rest(struct store *);
+/*
+ * Starts the threads again, and one that copies the log of a store that is served into the database.
+ * ERR_MEMORY, and those of a connection.
+ */
+enum error store_start(struct store *);
 void store_close(struct store *);
 
 /* Who serves the store now ("process 812, mounted on /mnt/escrow"). False: nobody. */
@@ -120,11 +131,19 @@ enum error store_compact(struct store *, store_waiting *waiting, void *context);
  * through. */
 struct store_space {
 	uint64_t total, free, available, used, log; /* available: to others than root */
+	uint64_t kept, to_keep; /* back for retrievals, now and with room; 0: nothing is */
 	uint64_t files_free;
 };
 enum error store_space(struct store *, struct store_space *out);
 
-/* Checks the engine's own structures (slow). ERR_INVALID says what is broken. */
+/* How long it will do: LOW is the time to make room; FULL: all changes but retrievals are refused. */
+enum store_room { ROOM_ENOUGH, ROOM_LOW, ROOM_FULL };
+enum store_room store_room(const struct store_space *);
+
+/*
+ * Checks the engine's own structures (slow). ERR_INVALID says what is broken. From then on no sentence
+ * about damage says that `verify` has more to say.
+ */
 enum error store_check(struct store *);
 
 /* ---- views and changes ---- */
@@ -132,16 +151,37 @@ enum error store_check(struct store *);
 /* A view of the store as it is now. Ended with store_view_end(), by the same thread. */
 enum error store_view(struct store *, struct tx **);
 void store_view_end(struct tx *);
+/*
+ * The same for one question: each that is asked is answered out of the state at that moment. It spares
+ * what it costs to hold on to one.
+ */
+enum error store_look(struct store *, struct tx **);
 void store_view_scoped(struct tx **); /* for SCOPED */
 
 /*
  * Runs `apply` in one transaction and returns when it is on disk. An error of apply undoes what it
  * did and is returned with its sentence; an error of the disk undoes it too, and nothing has
- * changed. `apply` runs on the store's own thread: short, no waiting. Views begun after the return
- * see the change.
+ * changed. `apply` runs on this thread or on the store's own, one at a time: short, no waiting. Views
+ * begun after the return see the change.
  */
 typedef enum error store_apply(struct tx *, void *context);
 enum error store_change(struct store *, store_apply *apply, void *context);
+
+/*
+ * The same for what must go on when the disk is full: it may use the room that is kept back for it,
+ * about 10,000 changes of a line of the trail each. While any of that is gone, all other changes
+ * are refused (ERR_NO_SPACE) before they write.
+ */
+enum error store_change_vital(struct store *store, store_apply *apply, void *context);
+/* Keeps room back again, if there is some. To be called now and then by who serves. */
+void store_keep_room(struct store *);
+
+/*
+ * From now on a thread that changes something calls `waits` when it has no more to do until the change
+ * is on disk. NULL: nothing is called. To be set while no other thread uses the store.
+ */
+typedef void store_waits(void *context);
+void store_on_wait(struct store *, store_waits *, void *context);
 
 /*
  * The same in two steps, so that the caller does something else meanwhile. `context` stays as it
@@ -161,6 +201,8 @@ void store_rehearse(struct store *);
  * another). Cheap.
  */
 enum error store_change_number(struct tx *, int64_t *);
+/* That of the newest change that was made through this store; 0: none was. No transaction is needed. */
+int64_t store_changed(const struct store *);
 
 /* ---- devices ---- */
 
@@ -179,6 +221,8 @@ struct device {
 	uint32_t token_size;	/* bytes of the current token; 0: none */
 	int64_t security_at, status_at,
 		token_at;   /* each strictly later than before when its file changes */
+	uint32_t pinned;    /* 1 << n: its node n has a setting of its own (store_access_save()) */
+	int last_version;   /* the highest number of its UDID's versions; set by the store */
 	int64_t change;	    /* the change number that touched it last; set by the store */
 	int64_t removed_at; /* when it was taken away; 0: it is there; set by the store */
 };
@@ -215,6 +259,13 @@ typedef bool store_each_device(void *context, int64_t id, const char *udid);
 enum error store_devices(struct tx *, enum status, int64_t after, int limit, store_each_device *,
 			 void *);
 
+/*
+ * The same with what a listing shows of each: id, udid, pinned and created_at are set in what `each`
+ * is given, and nothing else.
+ */
+typedef bool store_each_glance(void *context, const struct device *);
+enum error store_glances(struct tx *, int64_t after, int limit, store_each_glance *, void *);
+
 /* Those whose change number is over `after`, in the order of change; `change` says which. Removed
  * ones too. */
 typedef bool store_each_change(void *context, int64_t change, int64_t id, const char *udid,
@@ -244,6 +295,13 @@ enum error store_device_counts(struct tx *, uint64_t out[static STATUS_COUNT]);
 
 /* All facts of a device; those never reported are zero. */
 enum error store_facts(struct tx *, int64_t device, struct facts *out);
+/*
+ * Every device that is there, in one pass. Set are: id, status, token_size, escrowed_at, enrolled_at,
+ * reenrolled_at and created_at; and of the facts those that the system and its version follow from, each
+ * FACT_KNOWN or not, and nothing else of it but its text. Valid during the call.
+ */
+typedef void store_each_counted(void *context, const struct device *, const struct facts *);
+enum error store_census(struct tx *, store_each_counted *, void *);
 /* Writes those that differ from what is stored. */
 enum error store_facts_save(struct tx *, int64_t device, const struct facts *);
 
@@ -259,9 +317,12 @@ enum error store_names_save(struct tx *, int64_t device, enum name_kind, const c
  * ERR_NOT_FOUND.
  */
 enum error store_name(struct tx *, enum name_kind, const char *folded, struct device *out);
+/* The names that one device bears, in no order. */
+typedef bool store_each_borne(void *context, enum name_kind, const char *folded);
+enum error store_names_borne(struct tx *, int64_t device, store_each_borne *, void *);
 /* Each name once, with the device that store_name() would give; `cursor` goes into `after` of the
  * next call. */
-typedef bool store_each_name(void *context, int64_t cursor, const char *name, const char *udid);
+typedef bool store_each_name(void *context, int64_t cursor, const char *name, int64_t device);
 enum error store_names(struct tx *, enum name_kind, int64_t after, int limit, store_each_name *,
 		       void *);
 
@@ -298,7 +359,7 @@ struct version {
 	int64_t escrowed_at, confirmed_at, sealed_at, ended_at; /* ended_at 0: the current one */
 	enum version_end end;
 	enum version_renewal renewal;
-	uint32_t token_size;	      /* bytes of plaintext */
+	uint32_t token_size;	      /* bytes of plaintext; a guess while it isn't verified */
 	uint32_t blob_size;	      /* bytes of the blob; set by the store */
 	uint8_t mac[STORE_DIGEST];    /* of the plaintext, under the store's key */
 	uint8_t digest[STORE_DIGEST]; /* SHA-256 of the blob */
@@ -316,8 +377,8 @@ enum error store_version(struct tx *, int64_t id, struct version *out);
 /* The newest version, current or not, that has this mac. ERR_NOT_FOUND. */
 enum error store_version_with_mac(struct tx *, int64_t device,
 				  const uint8_t mac[static STORE_DIGEST], struct version *out);
-/* Every version of a device in the order of numbers; device 0: of all, removed devices too, by row
- * after `after`. */
+/* Every version of a device in the order of numbers, with "" for its UDID; device 0: of all, removed
+ * devices too, by row after `after`. */
 typedef bool store_each_version(void *context, const struct version *, const char *udid);
 enum error store_versions(struct tx *, int64_t device, int64_t after, store_each_version *, void *);
 
@@ -365,18 +426,31 @@ enum error store_version_destroy(struct tx *, int64_t id);
  * Owner, mode and ACLs that somebody set on a node of the tree, by the node's inode number. A node
  * without a row has what its policy, or the table of the tree, says.
  */
-struct access {
+struct owner {
 	uint32_t uid, gid;
 	uint32_t mode; /* permission bits; the mask's bits in the group's when there is an ACL */
+	int64_t changed_at;
+	bool lists; /* there are ACLs besides */
+};
+
+struct access {
+	struct owner owner;
 	uint16_t acl_len, default_len; /* 0: none */
 	uint8_t acl[STORE_ACL_MAX];    /* system.posix_acl_access, as the kernel writes it */
 	uint8_t default_acl[STORE_ACL_MAX];
-	int64_t changed_at;
 };
 
 enum error store_access(struct tx *, uint64_t node,
 			struct access *out); /* ERR_NOT_FOUND: none set */
+/* The same without the ACLs. */
+enum error store_owner(struct tx *, uint64_t node, struct owner *out);
+/* Those of all nodes below `before`. */
+typedef bool store_each_owner(void *context, uint64_t node, const struct owner *);
+enum error store_owners(struct tx *, uint64_t before, store_each_owner *, void *);
 enum error store_access_save(struct tx *, uint64_t node, const struct access *);
+/* All there are, by node. `each` returns an error to stop. */
+typedef enum error store_each_access(void *context, uint64_t node, const struct access *);
+enum error store_accesses(struct tx *, store_each_access *, void *);
 
 /* ---- recipients ---- */
 
@@ -393,6 +467,22 @@ enum error store_recipient_add(struct tx *, const struct recipient *, const uint
 			       size_t len);
 /* From now on nothing is sealed to it. ERR_NOT_FOUND: it is none. */
 enum error store_recipient_retire(struct tx *, const uint8_t *der, size_t len, int64_t at);
+
+/* ---- strangers ---- */
+
+/* A client certificate that a device came with, and that isn't its own: the last one. */
+struct stranger {
+	char identity[65]; /* hex SHA-256 */
+	int64_t at;
+};
+enum error store_stranger(struct tx *, int64_t device, struct stranger *out); /* ERR_NOT_FOUND */
+enum error store_stranger_save(struct tx *, int64_t device, const struct stranger *);
+/* OK when there is none. */
+enum error store_stranger_forget(struct tx *, int64_t device);
+/* Those of all devices; `own` is what the device is bound to. `each` returns false to stop. */
+typedef bool store_each_stranger(void *context, const char *udid, const char *own,
+				 const struct stranger *);
+enum error store_strangers(struct tx *, store_each_stranger *, void *);
 
 /* ---- the audit trail ---- */
 
@@ -416,8 +506,46 @@ enum error store_trail_add(struct tx *, int64_t seq, int64_t at, const void *lin
 /* Reads bytes of the trail from an offset, as of a file; *n is less than size only at its end. */
 enum error store_trail_read(struct tx *, uint64_t offset, void *buffer, size_t size, size_t *n);
 
-/* Every line from number `from` on, with its newline. `each` returns false to stop. */
-typedef bool store_each_line(void *context, int64_t seq, const char *line, size_t len);
+/* Every line from number `from` on, with its newline, and when it was added. `each` returns false to
+ * stop. */
+typedef bool store_each_line(void *context, int64_t seq, int64_t at, const char *line, size_t len);
 enum error store_trail(struct tx *, int64_t from, store_each_line *, void *);
+
+/*
+ * What lines of the trail say, gathered line by line and then asked thing by thing. It lies in a file
+ * that has no name, beside the store's own, and not in memory, however much it is. A thing is a name and
+ * a number: a device's UDID and the number of a version, say. What is said of it, only who adds it knows:
+ * a kind, a time, and a text, which may be empty.
+ * For one thread; ERR_NO_SPACE, too, when there is no room for it.
+ */
+#define MENTION_TEXT 224
+struct mention {
+	char whose[80]; /* ASCII; the same in any case of letters */
+	int64_t number;
+	int64_t line, at; /* which line says it, and when */
+	int kind;
+	char text[MENTION_TEXT];
+};
+struct mentions;
+enum error store_mentions_new(struct store *, struct mentions **out);
+void store_mentions_free(struct mentions *); /* takes NULL */
+void store_mentions_scoped(struct mentions **);
+enum error store_mention_add(struct mentions *, const struct mention *);
+/*
+ * From here on nothing is added. The last mention of a thing that has a text: the thing counts as
+ * found. ERR_NOT_FOUND: there is none.
+ */
+enum error store_mention_find(struct mentions *, const char *whose, int64_t number,
+			      struct mention *out);
+typedef void store_each_mention(void *context, const struct mention *);
+/* All that is said of one name's things, in the order in which it was added. */
+typedef enum error store_each_told(void *context, const struct mention *);
+enum error store_mentions_of(struct mentions *, const char *whose, store_each_told *,
+			     void *context);
+/*
+ * Of each thing that wasn't found the last mention that has a text, in the order in which they were
+ * added.
+ */
+enum error store_mentions_left(struct mentions *, store_each_mention *, void *context);
 
 #endif

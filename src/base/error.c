@@ -41,6 +41,7 @@ const char *error_name(enum error code)
 		[ERR_GONE] = "ESTALE",
 		[ERR_BUSY] = "EBUSY",
 		[ERR_ACCESS] = "EACCES",
+		[ERR_QUOTA] = "EDQUOT",
 		[ERR_CHANGED] = "EAGAIN",
 	};
 	return names[code];

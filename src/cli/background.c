@@ -43,6 +43,11 @@ static void note_inherited(fd_set *inherited)
 			FD_SET(fd, inherited);
 }
 
+void background_keep(struct background *background, int fd)
+{
+	FD_CLR(fd, &background->inherited);
+}
+
 static void close_inherited(const fd_set *inherited)
 {
 	for (int fd = STDERR_FILENO + 1; fd < FD_SETSIZE; fd++)
@@ -56,10 +61,13 @@ bool background_start(struct background *background, int *status)
 	*background = (struct background){.parent = -1};
 	*status = EXIT_FAILURE;
 	note_inherited(&background->inherited);
-	if (pipe2(ends, O_CLOEXEC) != 0) {
-		cli_say("no pipe: %s", strerror(errno));
+	background->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (background->null < 0 || pipe2(ends, O_CLOEXEC) != 0) {
+		cli_say("%s: %s", background->null < 0 ? "/dev/null" : "no pipe", strerror(errno));
 		return false;
 	}
+	/* Where who started us ignored it nobody could say how the child ended. */
+	signal(SIGCHLD, SIG_DFL);
 	pid_t child = fork();
 	if (child == 0) {
 		close(ends[0]);
@@ -75,23 +83,28 @@ bool background_start(struct background *background, int *status)
 	return false;
 }
 
-void background_ready(struct background *background)
+void background_leave(const struct background *background)
 {
-	if (background->parent < 0)
-		return;
 	log_to_syslog();
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-			dup2(null, fd);
-		close(null);
-	}
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(background->null, fd);
+	close(background->null);
 	close_inherited(&background->inherited);
 	setsid();
 	if (chdir("/") != 0)
 		log_say(LOG_LEVEL_WARNING, "chdir /: %s", strerror(errno));
+}
+
+void background_forget(struct background *background)
+{
+	if (background->parent >= 0)
+		close(background->parent);
+	background->parent = -1;
+}
+
+void background_ready(struct background *background)
+{
 	ssize_t written = write(background->parent, "", 1);
 	(void)written; /* the parent was killed: nobody waits */
-	close(background->parent);
-	background->parent = -1;
+	background_forget(background);
 }

@@ -13,7 +13,8 @@
  */
 struct background {
 	int parent; /* the pipe to the parent that waits; -1: none waits */
-	/* What the caller had open: closed when ready, for somebody may wait for its end. */
+	int null;   /* opened early: a process that is confined can't any more */
+	/* What the caller had open: closed by background_leave(), for somebody may wait for its end. */
 	fd_set inherited;
 };
 
@@ -23,10 +24,19 @@ struct background {
  */
 bool background_start(struct background *, int *status);
 
+/* That one of what the caller had open is for this process to keep. */
+void background_keep(struct background *, int fd);
+
 /*
- * The child is ready: lets the parent go, and leaves its terminal, directory and standard
- * streams.
+ * Leaves the terminal, the directory and the standard streams: from now on what is to be said goes to
+ * the system's log. Each process that stays does so for itself.
  */
+void background_leave(const struct background *);
+
+/* It is for another process to say: the one that was forked from this one, or forked this one. */
+void background_forget(struct background *);
+
+/* What was started works: lets the parent go. */
 void background_ready(struct background *);
 
 #endif

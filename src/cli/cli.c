@@ -1,6 +1,7 @@
 /* What the subcommands share. */
 #include "cli.h"
 
+#include "fs.h"
 #include "text.h"
 
 #include <getopt.h>
@@ -108,15 +109,20 @@ void cli_actor(struct actor *out)
 		out->loginuid = (int64_t)value;
 }
 
-char *cli_absolute(const char *path)
+char *cli_absolute_unseen(const char *path)
 {
-	char *resolved = realpath(path, NULL), here[PATH_MAX];
-	if (resolved)
-		return resolved;
-	/* It isn't there, or a dead mount: whoever opens it says so. */
+	char here[PATH_MAX], *whole;
 	if (*path == '/' || !getcwd(here, sizeof here))
 		return strdup(path);
-	return asprintf(&resolved, "%s/%s", here, path) < 0 ? NULL : resolved;
+	return asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
+}
+
+char *cli_absolute(const char *path)
+{
+	/* A passed connection's name is a link to the device. */
+	char *resolved = fs_mountpoint_passed(path) < 0 ? realpath(path, NULL) : NULL;
+	/* It isn't there, or a dead mount: whoever opens it says so. */
+	return resolved ? resolved : cli_absolute_unseen(path);
 }
 
 /* ---- commands on a store ---- */
@@ -133,6 +139,9 @@ int cli_store_arguments(const struct command *command, int argc, char **argv, in
 		{"key", required_argument, NULL, 'k'},
 		{"passphrase-file", required_argument, NULL, 'p'},
 		{"dry-run", no_argument, NULL, 'n'},
+		{"recipients", required_argument, NULL, 'r'},
+		{"since", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -150,6 +159,21 @@ int cli_store_arguments(const struct command *command, int argc, char **argv, in
 			if (!command->rehearses)
 				return cli_bad_option(command, argv, '?');
 			out->dry_run = true;
+			break;
+		case 'r':
+			if (!command->seals)
+				return cli_bad_option(command, argv, '?');
+			out->recipients = optarg;
+			break;
+		case 's':
+			if (!command->looks_back)
+				return cli_bad_option(command, argv, '?');
+			out->since = optarg;
+			break;
+		case 'j':
+			if (!command->tells_programs)
+				return cli_bad_option(command, argv, '?');
+			out->json = true;
 			break;
 		case 'h':
 			return cli_help(command);
@@ -180,6 +204,7 @@ enum error cli_open(const struct store_arguments *arguments, struct escrow **out
 						    .no_key = arguments->no_key,
 						    .any_key = arguments->any_key,
 						    .rehearse = arguments->dry_run,
+						    .recipients = arguments->recipients,
 						    .uid = getuid(),
 						    .gid = getgid()},
 			   out);

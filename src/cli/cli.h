@@ -25,11 +25,17 @@ struct command {
 	const char *summary;		   /* half a line for the list */
 	const char *help;		   /* its options, whole lines */
 	bool rehearses;			   /* takes --dry-run, too */
+	bool seals;			   /* takes --recipients FILE, too */
+	bool looks_back;		   /* takes --since CHECKPOINT, too */
+	bool tells_programs;		   /* takes --json, too */
 	int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
 };
 
 extern const struct command cli_init, cli_mount, cli_import, cli_history, cli_restore, cli_rekey,
-	cli_verify, cli_status, cli_purge, cli_export;
+	cli_verify, cli_status, cli_purge, cli_export, cli_accept, cli_connect;
+
+/* What a connection to the kernel is called that `connect` leaves with systemd for `mount`. */
+#define CLI_CONNECTION "escrowfs"
 
 /* Is it called as mount(8) calls its helpers: "/sbin/mount.fuse.escrowfs"? */
 bool cli_is_mount_helper(const char *program);
@@ -65,6 +71,8 @@ void cli_actor(struct actor *out);
  * the caller.
  */
 char *cli_absolute(const char *path);
+/* The same without a look at what is there, which may not answer. */
+char *cli_absolute_unseen(const char *path);
 
 /* ---- for the commands that work on a store ---- */
 
@@ -73,14 +81,18 @@ struct store_arguments {
 	bool no_key;  /* the command opens no seal, and needs none of these two */
 	bool any_key; /* one that is none of the store's recipients is fine */
 	bool dry_run; /* nothing is to be written */
-	size_t heap;  /* secure memory; 0: CLI_HEAP */
-	char **rest;  /* what follows STORE */
+	const char *recipients;
+	const char *since; /* NULL: --since wasn't given */
+	bool json;
+	size_t heap; /* secure memory; 0: CLI_HEAP */
+	char **rest; /* what follows STORE */
 	int rest_count;
 };
 
 /*
- * Takes STORE, --key URI and --passphrase-file FILE, and --dry-run where a command does. Returns -1 to go on, or the exit status:
- * help was asked for, or the arguments are wrong. `rest`: how many arguments may follow STORE.
+ * Takes STORE, --key URI and --passphrase-file FILE, and --dry-run, --recipients and --since where a
+ * command does. Returns -1 to go on, or the exit status: help was asked for, or the arguments are
+ * wrong. `rest`: how many arguments may follow STORE.
  */
 int cli_store_arguments(const struct command *, int argc, char **argv, int rest_min, int rest_max,
 			struct store_arguments *out);

@@ -159,9 +159,11 @@ static int run(int argc, char **argv)
 
 const struct command cli_import = {
 	.name = "import",
-	.arguments = "[--dry-run] [--key URI] [--passphrase-file FILE] STORE SOURCE...",
+	.arguments = "[--dry-run] [--recipients FILE] [--key URI] [--passphrase-file FILE] STORE "
+		     "SOURCE...",
 	.summary = "takes in what other MDMs and backups kept",
 	.help = "  --dry-run               show what would come of it, write nothing\n"
+		"  --recipients FILE       refuse to seal to others than those in FILE, in PEM\n"
 		"  --key URI               the private key that opens a backup's tokens, when it\n"
 		"                          isn't the store's own\n"
 		"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n"
@@ -172,5 +174,6 @@ const struct command cli_import = {
 		"in\n"
 		"again; nothing newer is overwritten.\n",
 	.rehearses = true,
+	.seals = true,
 	.run = run,
 };

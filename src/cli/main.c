@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&cli_init,  &cli_mount, &cli_import, &cli_export, &cli_history, &cli_restore,
-	&cli_rekey, &cli_purge, &cli_verify, &cli_status, NULL,
+	&cli_init,   &cli_mount, &cli_connect, &cli_import, &cli_export, &cli_history, &cli_restore,
+	&cli_accept, &cli_rekey, &cli_purge,   &cli_verify, &cli_status, NULL,
 };
 
 static void print_commands(FILE *out)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define THREADS_MAX 64
+#define RETRIEVALS_MAX 1000000
 
 typedef enum error take_option(const char *value, struct mount_options *);
 
@@ -17,6 +18,12 @@ static enum error take_key(const char *value, struct mount_options *options)
 static enum error take_passphrase_file(const char *value, struct mount_options *options)
 {
 	options->passphrase_file = value;
+	return OK;
+}
+
+static enum error take_recipients(const char *value, struct mount_options *options)
+{
+	options->recipients = value;
 	return OK;
 }
 
@@ -48,6 +55,19 @@ static enum error take_allow_other(const char *value, struct mount_options *opti
 	return OK;
 }
 
+static enum error take_default_permissions(const char *value, struct mount_options *options)
+{
+	(void)value;
+	options->default_permissions = true;
+	return OK;
+}
+
+static enum error take_user(const char *value, struct mount_options *options)
+{
+	options->user = value;
+	return OK;
+}
+
 static enum error take_threads(const char *value, struct mount_options *options)
 {
 	char *end;
@@ -59,13 +79,29 @@ static enum error take_threads(const char *value, struct mount_options *options)
 	return OK;
 }
 
-static enum error refuse_identity(const char *value, struct mount_options *options)
+static enum error take_max_retrievals(const char *value, struct mount_options *options)
 {
-	(void)options;
-	return fail(ERR_INVALID,
-		    "option identity=%s: refusing devices whose certificate changed is not "
-		    "available in this version; changes are on the audit trail",
-		    value);
+	char *end;
+	long number = strtol(value, &end, 10);
+	if (end == value || strcmp(end, "/h") != 0 || number < 1 || number > RETRIEVALS_MAX)
+		return fail(
+			ERR_INVALID,
+			"option max-retrievals=%s: it takes a number from 1 to %d and /h, as in "
+			"max-retrievals=100/h",
+			value, RETRIEVALS_MAX);
+	options->max_retrievals = (int)number;
+	return OK;
+}
+
+static enum error take_identity(const char *value, struct mount_options *options)
+{
+	if (strcmp(value, "strict") != 0)
+		return fail(ERR_INVALID,
+			    "option identity=%s: it takes `strict`; without the option a device "
+			    "that comes with another certificate is on the trail, and served",
+			    value);
+	options->strict_identity = true;
+	return OK;
 }
 
 static enum error refuse_remount(const char *value, struct mount_options *options)
@@ -82,22 +118,27 @@ static const struct {
 } table[] = {
 	{"key=", take_key},
 	{"passphrase-file=", take_passphrase_file},
+	{"recipients=", take_recipients},
 	{"sealed", take_sealed},
 	{"ro", take_ro},
 	{"rw", take_rw},
 	{"allow_other", take_allow_other},
+	{"default_permissions", take_default_permissions},
+	{"setuid=", take_user},
 	{"threads=", take_threads},
-	{"identity=", refuse_identity},
+	{"max-retrievals=", take_max_retrievals},
+	{"identity=", take_identity},
 	{"remount", refuse_remount},
 };
 
 /*
  * Read over. The first line always holds, whatever dev, suid and exec say: mount.fuse3(8) adds
- * them by itself. The others are mount(8)'s, fstab's and systemd's; a '*' stands for any
+ * them by itself. drop_privileges is its own, and
+ * holds always, too. The others are mount(8)'s, fstab's and systemd's; a '*' stands for any
  * ending.
  */
 static const char ignored[] =
-	" nodev nosuid noexec dev suid exec default_permissions"
+	" nodev nosuid noexec dev suid exec drop_privileges"
 	" defaults auto noauto user user=* nouser users owner group nofail comment=* x-* X-*"
 	" _netdev async sync dirsync silent loud mand nomand iversion noiversion context=*"
 	" atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime"

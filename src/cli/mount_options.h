@@ -7,10 +7,12 @@
 
 /* What -o says, from the command line and from fstab. Texts point into the argument. */
 struct mount_options {
-	const char *key_uri, *passphrase_file;
+	const char *key_uri, *passphrase_file, *recipients;
+	const char *user; /* setuid=: whose rights are enough to serve */
 	bool sealed, read_only;
-	bool allow_other;
-	int threads; /* 0: not said */
+	bool allow_other, default_permissions, strict_identity;
+	int threads;	    /* 0: not said */
+	int max_retrievals; /* an hour; 0: not said */
 };
 
 /*

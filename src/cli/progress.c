@@ -4,6 +4,8 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000000)
@@ -42,13 +44,20 @@ void progress_text(const char *what, int64_t done, int64_t total, int64_t elapse
 		snprintf(out, size, "%s: %" PRId64 ", %.*f/s", what, done, places, rate);
 }
 
+/* A dumb terminal shows what should wipe a line. */
+static bool can_wipe(int fd)
+{
+	const char *kind = getenv("TERM");
+	return isatty(fd) == 1 && kind && *kind && strcmp(kind, "dumb") != 0;
+}
+
 void progress_begin(struct progress *progress, const char *what, int64_t total)
 {
 	int64_t now = time_now();
 	*progress = (struct progress){.what = what,
 				      .total = total,
 				      .out = stderr,
-				      .terminal = isatty(STDERR_FILENO) == 1,
+				      .terminal = can_wipe(STDERR_FILENO),
 				      .began_at = now,
 				      .shown_at = now};
 }

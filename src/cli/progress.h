@@ -8,7 +8,7 @@
 
 /*
  * How far long work is, on standard error: on a terminal one line that is written over and wiped in
- * the end, elsewhere a line a minute. The rate and the time left are those of this run, whatever an
+ * the end; elsewhere, and on a dumb one, a line a minute. The rate and the time left are those of this run, whatever an
  * earlier one had done.
  */
 struct progress {

@@ -30,7 +30,15 @@ struct rekeying {
 
 /* ---- arguments ---- */
 
-enum { OPTION_ADD = 1, OPTION_RETIRE, OPTION_LIST, OPTION_KEY, OPTION_PASSPHRASE, OPTION_REMEMBER };
+enum {
+	OPTION_ADD = 1,
+	OPTION_RETIRE,
+	OPTION_LIST,
+	OPTION_KEY,
+	OPTION_PASSPHRASE,
+	OPTION_REMEMBER,
+	OPTION_RECIPIENTS
+};
 
 static const struct option options[] = {
 	{"add", required_argument, NULL, OPTION_ADD},
@@ -39,6 +47,7 @@ static const struct option options[] = {
 	{"key", required_argument, NULL, OPTION_KEY},
 	{"passphrase-file", required_argument, NULL, OPTION_PASSPHRASE},
 	{"remember", no_argument, NULL, OPTION_REMEMBER},
+	{"recipients", required_argument, NULL, OPTION_RECIPIENTS},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -71,6 +80,9 @@ static int parse(int argc, char **argv, const char **add, const char **retire,
 			break;
 		case OPTION_RETIRE:
 			retire[how->retire_count++] = optarg;
+			break;
+		case OPTION_RECIPIENTS:
+			how->recipients = optarg;
 			break;
 		case OPTION_LIST:
 			rekeying->list = true;
@@ -306,6 +318,8 @@ static const char help[] = "\
   --add CERT              from now on seal to this certificate, too\n\
   --retire FINGERPRINT    from now on don't seal to this one; the first digits of\n\
                           its SHA-256 will do. Both may be given many times\n\
+  --recipients FILE       refuse to seal to others than those in FILE, in PEM:\n\
+                          whom there is to be in the end\n\
   --list                  show the recipients, and how many versions are sealed to\n\
                           them; changes nothing and needs no key\n\
   --key URI               the private key that opens what is there, when it isn't\n\

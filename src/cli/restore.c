@@ -41,8 +41,12 @@ static int run(int argc, char **argv)
 
 const struct command cli_restore = {
 	.name = "restore",
-	.arguments = "[--key URI] [--passphrase-file FILE] STORE UDID NUMBER",
+	.arguments = "[--recipients FILE] [--key URI] [--passphrase-file FILE] STORE UDID NUMBER",
 	.summary = "makes an old version of a device's token the current one again",
-	.help = cli_store_help,
+	.help = "  --recipients FILE       refuse to seal to others than those in FILE, in PEM\n"
+		"  --key URI               the private key, when it isn't where the store\n"
+		"                          remembers it\n"
+		"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n",
+	.seals = true,
 	.run = run,
 };

@@ -1,5 +1,7 @@
 #include "target.h"
 
+#include "path.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -135,6 +137,7 @@ static enum error make(const char *path, const struct escrow *escrow)
 enum error target_open(const char *path, const struct escrow *escrow, struct target *out)
 {
 	*out = (struct target){.path = path, .fd = -1};
+	TRY(path_check_links(path));
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT) {
 		TRY(make(path, escrow));

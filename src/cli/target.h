@@ -24,7 +24,8 @@ struct target {
 
 /*
  * Makes the directory, mode 0700, or takes one that is there: ERR_INVALID when others may enter
- * it, it is another user's, or lies inside the store or a mounted escrow; ERR_NOT_EMPTY. Closed
+ * it, it is another user's, a link of others leads to it (path.h), or lies inside the
+ * store or a mounted escrow; ERR_NOT_EMPTY. Closed
  * with target_close(), which takes away one that was made and is empty still.
  */
 enum error target_open(const char *path, const struct escrow *, struct target *out);

@@ -2,9 +2,14 @@
 #include "cli.h"
 #include "progress.h"
 
+#include "text.h"
+
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void print_finding(void *context, const char *sentence)
 {
@@ -37,14 +42,29 @@ static void print_summary(const struct escrow_verified *verified, bool has_key)
 		       : "there is no private key here; name one with --key");
 }
 
-static enum error verify(const struct store_arguments *arguments, struct escrow_verified *out)
+/* "4711:9f86d0...", as `status` prints it. */
+static bool read_checkpoint(const char *text, struct escrow_checkpoint *out)
+{
+	char *end;
+	errno = 0;
+	long long seq = strtoll(text, &end, 10);
+	if (errno || !isdigit((unsigned char)*text) || *end != ':')
+		return false;
+	out->seq = seq;
+	return strlen(end + 1) == 2 * sizeof out->chain &&
+	       hex_read(end + 1, sizeof out->chain, out->chain);
+}
+
+static enum error verify(const struct store_arguments *arguments,
+			 const struct escrow_checkpoint *since, struct escrow_verified *out)
 {
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	TRY(cli_open(arguments, &escrow));
 	struct progress progress;
 	progress_begin(&progress, "lines and versions", 0);
 	enum error result = escrow_verify(escrow,
-					  &(struct escrow_verifying){.finding = print_finding,
+					  &(struct escrow_verifying){.since = since,
+								     .finding = print_finding,
 								     .progress = show,
 								     .context = &progress},
 					  out);
@@ -61,15 +81,30 @@ static int run(int argc, char **argv)
 	int status = cli_store_arguments(&cli_verify, argc, argv, 0, 0, &arguments);
 	if (status >= 0)
 		return status;
-	if (verify(&arguments, &verified))
+	struct escrow_checkpoint since = {0};
+	if (arguments.since && !read_checkpoint(arguments.since, &since))
+		return cli_usage(&cli_verify,
+				 "`%s` is no checkpoint: it is NUMBER:CHAIN, as `escrowfs status` "
+				 "prints it",
+				 arguments.since);
+	if (verify(&arguments, arguments.since ? &since : NULL, &verified))
 		return cli_failed();
 	return verified.findings ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static const char help[] = "\
+  --since NUMBER:CHAIN    a checkpoint that `escrowfs status` printed once and\n\
+                          that was kept elsewhere: the trail must lead through\n\
+                          it, so that one that was cut short is found out\n\
+  --key URI               the private key, when it isn't where the store\n\
+                          remembers it\n\
+  --passphrase-file FILE  the key's passphrase is the first line of FILE\n";
+
 const struct command cli_verify = {
 	.name = "verify",
-	.arguments = "[--key URI] [--passphrase-file FILE] STORE",
+	.arguments = "[--since CHECKPOINT] [--key URI] [--passphrase-file FILE] STORE",
 	.summary = "checks the trail's chain, every seal and the database",
-	.help = cli_store_help,
+	.help = help,
+	.looks_back = true,
 	.run = run,
 };

@@ -6,11 +6,18 @@
  */
 #include "acl.h"
 #include "inside.h"
+#include "told.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PERMISSIONS 0777u
+
+/* What a node has that nobody ever set. */
+static struct owner start_of(const struct escrow *escrow, const struct access_node *node)
+{
+	return (struct owner){.uid = escrow->uid, .gid = escrow->gid, .mode = node->mode};
+}
 
 enum error access_effective(struct tx *tx, const struct escrow *escrow,
 			    const struct access_node *node, struct access *out)
@@ -20,7 +27,7 @@ enum error access_effective(struct tx *tx, const struct escrow *escrow,
 		found = store_access(tx, node->policy, out);
 	if (found != ERR_NOT_FOUND)
 		return found;
-	*out = (struct access){.uid = escrow->uid, .gid = escrow->gid, .mode = node->mode};
+	*out = (struct access){.owner = start_of(escrow, node)};
 	return OK;
 }
 
@@ -29,6 +36,62 @@ enum error escrow_access(struct escrow *escrow, const struct access_node *node, 
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
 	return access_effective(tx, escrow, node, out);
+}
+
+/* ---- settings that are asked for all the time ---- */
+
+static bool take_down(void *context, uint64_t node, const struct owner *owner)
+{
+	struct owners *owners = context;
+	owners->set[node] = true;
+	owners->of[node] = *owner;
+	return true;
+}
+
+enum error owners_load(struct escrow *escrow)
+{
+	struct owners owners = {0};
+	/* Who reads later has the newer ones, and puts them down later. */
+	pthread_mutex_lock(&escrow->owners_mutex);
+	struct tx *tx = NULL;
+	enum error result = store_view(escrow->store, &tx);
+	if (!result)
+		result = store_owners(tx, OWNERS, take_down, &owners);
+	store_view_scoped(&tx);
+	if (!result)
+		escrow->owners = owners;
+	pthread_mutex_unlock(&escrow->owners_mutex);
+	return result;
+}
+
+/* One of the tree's own nodes. */
+static bool fixed_owner(struct escrow *escrow, uint64_t node, struct owner *out)
+{
+	pthread_mutex_lock(&escrow->owners_mutex);
+	bool there = node < OWNERS && escrow->owners.set[node];
+	if (there)
+		*out = escrow->owners.of[node];
+	pthread_mutex_unlock(&escrow->owners_mutex);
+	return there;
+}
+
+static enum error own_owner(struct escrow *escrow, uint64_t node, struct owner *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_look(escrow->store, &tx));
+	return store_owner(tx, node, out);
+}
+
+enum error escrow_owner(struct escrow *escrow, const struct access_node *node, struct owner *out)
+{
+	if (node->pinned) {
+		enum error found = own_owner(escrow, node->node, out);
+		if (found != ERR_NOT_FOUND)
+			return found;
+	}
+	if (!fixed_owner(escrow, node->policy ? node->policy : node->node, out))
+		*out = start_of(escrow, node);
+	return OK;
 }
 
 /* ---- changing ---- */
@@ -54,7 +117,7 @@ static void set_acl(struct access *access, const struct job *job)
 	access->acl_len = 0;
 	if (!job->len)
 		return;
-	access->mode = acl_mode(job->acl, job->len);
+	access->owner.mode = acl_mode(job->acl, job->len);
 	if (acl_is_mode(job->acl, job->len))
 		return;
 	memcpy(access->acl, job->acl, job->len);
@@ -68,15 +131,17 @@ static void describe(const struct job *job, const struct access *before, const s
 	const char *path = job->node->path;
 	switch (job->setting) {
 	case SET_MODE:
-		snprintf(out, size, "%s: mode %04o, before %04o", path, after->mode, before->mode);
+		snprintf(out, size, "%s: mode %04o, before %04o", path, after->owner.mode,
+			 before->owner.mode);
 		break;
 	case SET_OWNER:
-		snprintf(out, size, "%s: owner %u:%u, before %u:%u", path, after->uid, after->gid,
-			 before->uid, before->gid);
+		snprintf(out, size, "%s: owner %u:%u, before %u:%u", path, after->owner.uid,
+			 after->owner.gid, before->owner.uid, before->owner.gid);
 		break;
 	case SET_ACL:
 		snprintf(out, size, "%s: %s, mode %04o, before %04o", path,
-			 after->acl_len ? "an ACL" : "no ACL", after->mode, before->mode);
+			 after->acl_len ? "an ACL" : "no ACL", after->owner.mode,
+			 before->owner.mode);
 		break;
 	case SET_DEFAULT_ACL:
 		snprintf(out, size, "%s: %s", path,
@@ -85,19 +150,29 @@ static void describe(const struct job *job, const struct access *before, const s
 	}
 }
 
+enum error access_say_now(uint64_t node, const struct access *access, char *out, size_t size)
+{
+	char now[MENTION_TEXT];
+	size_t n = strlen(out);
+	TRY(told_setting(access, now));
+	snprintf(out + n, size - n, SAYS_INODE "%llu" SAYS_IS_NOW "%s", (unsigned long long)node,
+		 now);
+	return OK;
+}
+
 static void set(struct access *access, const struct job *job)
 {
 	switch (job->setting) {
 	case SET_MODE:
-		access->mode = job->mode & PERMISSIONS;
+		access->owner.mode = job->mode & PERMISSIONS;
 		if (access->acl_len)
-			acl_chmod(access->acl, access->acl_len, access->mode);
+			acl_chmod(access->acl, access->acl_len, access->owner.mode);
 		break;
 	case SET_OWNER:
 		if (job->uid != UINT32_MAX)
-			access->uid = job->uid;
+			access->owner.uid = job->uid;
 		if (job->gid != UINT32_MAX)
-			access->gid = job->gid;
+			access->owner.gid = job->gid;
 		break;
 	case SET_ACL:
 		set_acl(access, job);
@@ -129,11 +204,12 @@ static enum error access_apply(struct tx *tx, void *context)
 	after = before;
 	set(&after, job);
 	int64_t now = time_now();
-	after.changed_at = time_later(before.changed_at, now);
+	after.owner.changed_at = time_later(before.owner.changed_at, now);
 	TRY(store_access_save(tx, node->node, &after));
 	TRY(touch_device(tx, node));
 	char reason[512];
 	describe(job, &before, &after, reason, sizeof reason);
+	TRY(access_say_now(node->node, &after, reason, sizeof reason));
 	bool policy = strncmp(node->path, "/policy/", 8) == 0;
 	return trail_add(tx, job->escrow,
 			 &(struct event){.at = now,
@@ -147,8 +223,10 @@ static enum error access_apply(struct tx *tx, void *context)
 static enum error change(struct escrow *escrow, const struct job *job)
 {
 	struct job copy = *job;
-	return escrow_refuse(escrow, job->actor, job->node->udid,
-			     store_change(escrow->store, access_apply, &copy));
+	enum error result = store_change(escrow->store, access_apply, &copy);
+	if (!result && job->node->node < OWNERS)
+		result = owners_load(escrow);
+	return escrow_refuse(escrow, job->actor, job->node->udid, result);
 }
 
 enum error escrow_chmod(struct escrow *escrow, const struct actor *actor,

@@ -10,6 +10,8 @@
  */
 #include "checkin.h"
 
+#include "told.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -71,9 +73,14 @@ static enum error on_facts(struct tx *tx, struct checkin *in, struct dossier *do
 	    late(in, dossier->device.reenrolled_at) || known_from(in, dossier->device.proven_at))
 		return OK;
 	dossier->device.proven_at = sent_at(in);
-	current->renewal = RENEWAL_NONE;
 	in->had_effect = true;
-	return store_version_save(tx, current);
+	if (current->renewal == RENEWAL_NONE)
+		return OK;
+	current->renewal = RENEWAL_NONE;
+	TRY(store_version_save(tx, current));
+	char reason[96];
+	snprintf(reason, sizeof reason, "%s" SAYS_PROVEN, message_word(in->message->kind));
+	return record(tx, in, dossier, ACTION_FACTS, reason);
 }
 
 /* ---- enrolment ---- */
@@ -90,13 +97,15 @@ static enum error on_authenticate(struct tx *tx, struct checkin *in, struct doss
 	else
 		device->enrolled_at = sent_at(in);
 	struct version *current = dossier_current(dossier);
-	if (current && current->renewal == RENEWAL_NONE && !late(in, device->escrowed_at)) {
+	bool renewed =
+		current && current->renewal == RENEWAL_NONE && !late(in, device->escrowed_at);
+	if (renewed) {
 		/* A token that came before the first Authenticate seen counts too. */
 		device->reenrolled_at = sent_at(in);
 		current->renewal = RENEWAL_AUTHENTICATED;
 		TRY(store_version_save(tx, current));
 	}
-	return record(tx, in, dossier, ACTION_ENROL, "Authenticate");
+	return record(tx, in, dossier, ACTION_ENROL, renewed ? SAYS_RENEWED : SAYS_AUTHENTICATED);
 }
 
 static enum error on_token_update(struct tx *tx, struct checkin *in, struct dossier *dossier)
@@ -118,8 +127,7 @@ static enum error on_token_update(struct tx *tx, struct checkin *in, struct doss
 	    current->renewal == RENEWAL_AUTHENTICATED && !late(in, device->reenrolled_at)) {
 		current->renewal = RENEWAL_SET_UP;
 		TRY(store_version_save(tx, current));
-		what = "TokenUpdate with AwaitingConfiguration: set up anew, the token may not "
-		       "work any more";
+		what = SAYS_SET_UP;
 	}
 	return what ? record(tx, in, dossier, ACTION_ENROL, what) : OK;
 }
@@ -175,12 +183,16 @@ static enum error keep_late(struct tx *tx, struct checkin *in, struct dossier *d
 						   "change: nothing is removed"});
 }
 
-static enum error remove_token(struct tx *tx, struct checkin *in, struct dossier *dossier)
+static enum error remove_token(struct tx *tx, struct checkin *in, struct dossier *dossier,
+			       bool was_unenrolled)
 {
 	struct effect effect;
 	TRY(token_end(tx, in->escrow, dossier, in->actor, "SetBootstrapToken", in->now, &effect));
 	in->had_effect = in->had_effect || !in->import || effect.ended;
-	return OK;
+	return was_unenrolled && !effect.ended
+		       ? record(tx, in, dossier, ACTION_ENROL,
+				"SetBootstrapToken without a token: enrolled again")
+		       : OK;
 }
 
 /*
@@ -209,7 +221,7 @@ static enum error is_known(struct tx *tx, const struct checkin *in, struct dossi
 static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *dossier)
 {
 	struct effect effect;
-	bool known;
+	bool known, was_unenrolled = dossier->device.unenrolled;
 	TRY(is_known(tx, in, dossier, &known));
 	if (known) {
 		in->arrived.tokens_same = 1;
@@ -217,15 +229,17 @@ static enum error on_set(struct tx *tx, struct checkin *in, struct dossier *doss
 	}
 	if (is_late(in, dossier))
 		return keep_late(tx, in, dossier);
-	in->had_effect = !in->import || dossier->device.unenrolled;
+	in->had_effect = !in->import || was_unenrolled;
 	dossier->device.unenrolled = false;
 	if (!in->message->token.len)
-		return remove_token(tx, in, dossier);
+		return remove_token(tx, in, dossier, was_unenrolled);
 	in->had_effect = true;
 	TRY(token_proves(tx, in->escrow, dossier, in->actor, "SetBootstrapToken", INT64_MAX,
 			 in->now));
 	TRY(token_put(tx, in->escrow, dossier, in->actor, in->sealed, "SetBootstrapToken", in->now,
 		      &effect));
+	in->replay = effect.replay;
+	TRY(identity_escrowed(tx, in, dossier));
 	in->arrived.tokens_new = effect.added != 0;
 	in->arrived.tokens_ended = effect.added && effect.ended;
 	in->arrived.tokens_same = !effect.added;
@@ -256,6 +270,8 @@ static enum error on_get(struct tx *tx, struct checkin *in, struct dossier *doss
 				"was retrieved"
 		: dossier->device.unenrolled ? "GetBootstrapToken: the device is unenrolled"
 					     : NULL;
+	if (!none)
+		none = in->withheld = identity_forbids(in, dossier);
 	if (none)
 		return record_none(tx, in, dossier->device.udid, none);
 	return token_retrieved(tx, in->escrow, dossier, in->actor, &in->opened, "GetBootstrapToken",
@@ -279,33 +295,13 @@ static const struct {
 	[MESSAGE_DEVICE_INFORMATION] = {on_facts, true},
 };
 
-/*
- * The certificate that the web server verified: the first is bound to the device, a change is on
- * the trail.
- */
-static enum error note_identity(struct tx *tx, struct checkin *in, struct dossier *dossier)
-{
-	char *bound = dossier->device.identity;
-	const char *seen = in->message->identity;
-	if (!*seen || strcmp(bound, seen) == 0)
-		return OK;
-	char reason[256];
-	if (*bound)
-		snprintf(reason, sizeof reason,
-			 "the device came with another client certificate: %s, before %s", seen,
-			 bound);
-	else
-		snprintf(reason, sizeof reason, "bound to client certificate %s", seen);
-	memcpy(bound, seen, sizeof dossier->device.identity);
-	return record(tx, in, dossier, ACTION_IDENTITY, reason);
-}
-
 enum error checkin_apply(struct tx *tx, void *context)
 {
 	struct checkin *in = context;
 	const struct message *message = in->message;
 	SCOPED(dossier_free) struct dossier dossier;
-	in->had_effect = false;
+	in->had_effect = in->replay = in->stranger = false;
+	in->withheld = NULL;
 	in->arrived = (struct arrived){0};
 
 	enum error found = dossier_find(tx, message->id, &dossier);
@@ -321,7 +317,7 @@ enum error checkin_apply(struct tx *tx, void *context)
 		TRY(found);
 	in->arrived.device_new = found == ERR_NOT_FOUND;
 
-	TRY(note_identity(tx, in, &dossier));
+	TRY(identity_note(tx, in, &dossier));
 	TRY(kinds[message->kind].act(tx, in, &dossier));
 	in->arrived.had_effect = in->had_effect || in->arrived.device_new;
 	if (in->import && !in->arrived.had_effect)

@@ -5,6 +5,7 @@
 #include "inside.h"
 
 #include "json.h"
+#include "told.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,23 +13,36 @@
 /* ---- looking ---- */
 
 /* A sealed mount shows each token as the PEM of its seal, and more of the device. */
+static void show_sealed(struct device *device, const struct version *current)
+{
+	device->security_size = device->sealed_size;
+	if (device->token_size && current)
+		device->token_size = (uint32_t)seal_armor_size(current->blob_size);
+}
+
 static enum error show(const struct escrow *escrow, struct tx *tx, struct device *device)
 {
 	struct version current;
 	if (escrow->mode != ESCROW_SEALED)
 		return OK;
-	device->security_size = device->sealed_size;
-	if (!device->token_size)
-		return OK;
-	TRY(store_version_current(tx, device->id, &current));
-	device->token_size = (uint32_t)seal_armor_size(current.blob_size);
+	if (device->token_size)
+		TRY(store_version_current(tx, device->id, &current));
+	show_sealed(device, &current);
 	return OK;
+}
+
+bool device_page_fill(void *context, int64_t id, const char *udid)
+{
+	struct device_page *page = context;
+	(void)udid;
+	page->id[page->count++] = id;
+	return page->count < DEVICE_PAGE;
 }
 
 enum error escrow_device(struct escrow *escrow, int64_t id, struct device *out)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	TRY(store_device(tx, id, out));
 	return show(escrow, tx, out);
 }
@@ -36,7 +50,7 @@ enum error escrow_device(struct escrow *escrow, int64_t id, struct device *out)
 enum error escrow_device_named(struct escrow *escrow, const char *udid, struct device *out)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	TRY(store_device_named(tx, udid, out));
 	return show(escrow, tx, out);
 }
@@ -44,7 +58,7 @@ enum error escrow_device_named(struct escrow *escrow, const char *udid, struct d
 enum error escrow_search_udid(struct escrow *escrow, const char *udid, struct device *out)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	return store_device_folded(tx, udid, out);
 }
 
@@ -57,7 +71,7 @@ enum error escrow_search(struct escrow *escrow, enum name_kind kind, const char 
 	else if (!mac_fold(name, folded))
 		return fail(ERR_NOT_FOUND, "%s: not a hardware address", name);
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	return store_name(tx, kind, folded, out);
 }
 
@@ -65,40 +79,59 @@ enum error escrow_devices(struct escrow *escrow, enum status status, int64_t aft
 			  store_each_device *each, void *context)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	return store_devices(tx, status, after, limit, each, context);
 }
 
-enum error escrow_changes(struct escrow *escrow, int64_t after, int limit, store_each_change *each,
+enum error escrow_glances(struct escrow *escrow, int64_t after, int limit, store_each_glance *each,
 			  void *context)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_look(escrow->store, &tx));
+	return store_glances(tx, after, limit, each, context);
+}
+
+static enum error devices_at(const struct escrow *escrow, struct tx *tx, int64_t *out)
+{
+	struct store_state state;
+	TRY(store_state(tx, &state));
+	*out = state.devices_at ? state.devices_at : escrow->born_at;
+	return OK;
+}
+
+enum error escrow_changes(struct escrow *escrow, int64_t after, int limit, store_each_change *each,
+			  void *context, int64_t *at)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
+	TRY(devices_at(escrow, tx, at));
 	return store_devices_changed(tx, after, limit, each, context);
+}
+
+int64_t escrow_changed(const struct escrow *escrow)
+{
+	return store_changed(escrow->store);
 }
 
 enum error escrow_change_number(struct escrow *escrow, int64_t *out)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	return store_change_number(tx, out);
 }
 
 enum error escrow_devices_at(struct escrow *escrow, int64_t *out)
 {
-	struct store_state state;
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	TRY(store_state(tx, &state));
-	*out = state.devices_at ? state.devices_at : escrow->born_at;
-	return OK;
+	TRY(store_look(escrow->store, &tx));
+	return devices_at(escrow, tx, out);
 }
 
 enum error escrow_names(struct escrow *escrow, enum name_kind kind, int64_t after, int limit,
 			store_each_name *each, void *context)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_look(escrow->store, &tx));
 	return store_names(tx, kind, after, limit, each, context);
 }
 
@@ -161,8 +194,7 @@ static enum error remove_apply(struct tx *tx, void *context)
 			    "token`, or keep the device",
 			    job->udid);
 	TRY(store_device_remove(tx, job->device->id, job->now));
-	return record(tx, job, ACTION_DEVICE, job->udid,
-		      "taken away by hand; its history stays in the store");
+	return record(tx, job, ACTION_DEVICE, job->udid, SAYS_TAKEN_AWAY);
 }
 
 enum error escrow_device_remove(struct escrow *escrow, const struct actor *actor, const char *udid,
@@ -175,13 +207,16 @@ enum error escrow_device_remove(struct escrow *escrow, const struct actor *actor
 
 /* ---- security.json ---- */
 
-enum error escrow_security(struct escrow *escrow, int64_t id, struct bytes *text, int64_t *change)
+enum error escrow_security(struct escrow *escrow, int64_t id, struct bytes *text,
+			   struct device *device)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
 	TRY(store_view(escrow->store, &tx));
+	SCOPED(dossier_free) struct dossier dossier;
 	TRY(dossier_load(tx, id, &dossier));
-	*change = dossier.device.change;
+	*device = dossier.device;
+	if (escrow->mode == ESCROW_SEALED)
+		show_sealed(device, dossier_current(&dossier));
 	return dossier_security(&dossier, escrow_sealed(escrow), text);
 }
 

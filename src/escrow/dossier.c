@@ -44,16 +44,25 @@ static enum error load_rest(struct tx *tx, struct dossier *dossier)
 	return load_versions(tx, dossier);
 }
 
+/* Its facts, by far the most of it, are set as they are read. */
+static void begin(struct dossier *dossier)
+{
+	dossier->versions = NULL;
+	dossier->count = 0;
+	dossier->current = -1;
+	dossier->renamed = dossier->anew = false;
+}
+
 enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
 {
-	*dossier = (struct dossier){.current = -1};
+	begin(dossier);
 	TRY(store_device(tx, id, &dossier->device));
 	return load_rest(tx, dossier);
 }
 
 enum error dossier_find(struct tx *tx, const char *udid, struct dossier *dossier)
 {
-	*dossier = (struct dossier){.current = -1};
+	begin(dossier);
 	TRY(store_device_folded(tx, udid, &dossier->device));
 	return load_rest(tx, dossier);
 }
@@ -133,14 +142,19 @@ enum error dossier_measure(struct dossier *dossier)
 
 /* ---- settling ---- */
 
-static enum error save_name(struct tx *tx, const struct dossier *dossier, enum name_kind kind,
-			    enum fact_name first, enum fact_name second)
+/* Which facts are names of a kind. */
+static const enum fact_name name_facts[NAME_IMEI + 1][2] = {
+	[NAME_SERIAL] = {FACT_SERIAL_NUMBER, FACT_SERIAL_NUMBER},
+	[NAME_MAC] = {FACT_MAC_ADDRESS, FACT_WIFI_MAC},
+	[NAME_IMEI] = {FACT_IMEI, FACT_IMEI},
+};
+
+int dossier_names(const struct dossier *dossier, enum name_kind kind,
+		  char folded[static 2][FACT_TEXT])
 {
-	char folded[2][FACT_TEXT];
-	const char *names[2];
 	int n = 0;
-	const enum fact_name facts[2] = {first, second};
-	for (int i = 0; i < 2 && (i == 0 || second != first); i++) {
+	const enum fact_name *facts = name_facts[kind];
+	for (int i = 0; i < 2 && (i == 0 || facts[1] != facts[0]); i++) {
 		const char *text = fact_text(&dossier->facts, facts[i]);
 		if (!text || !*text)
 			continue;
@@ -151,49 +165,59 @@ static enum error save_name(struct tx *tx, const struct dossier *dossier, enum n
 		if (strchr(folded[n], '/') || folded[n][0] == '.' ||
 		    (n && strcmp(folded[0], folded[1]) == 0))
 			continue;
-		names[n] = folded[n];
 		n++;
 	}
-	return n || !dossier->anew ? store_names_save(tx, dossier->device.id, kind, names, n) : OK;
+	return n;
 }
 
 static enum error save_names(struct tx *tx, const struct dossier *dossier)
 {
-	TRY(save_name(tx, dossier, NAME_SERIAL, FACT_SERIAL_NUMBER, FACT_SERIAL_NUMBER));
-	TRY(save_name(tx, dossier, NAME_IMEI, FACT_IMEI, FACT_IMEI));
-	return save_name(tx, dossier, NAME_MAC, FACT_MAC_ADDRESS, FACT_WIFI_MAC);
+	for (int kind = NAME_SERIAL; kind <= NAME_IMEI; kind++) {
+		char folded[2][FACT_TEXT];
+		const char *const names[2] = {folded[0], folded[1]};
+		int n = dossier_names(dossier, (enum name_kind)kind, folded);
+		if (n || !dossier->anew)
+			TRY(store_names_save(tx, dossier->device.id, (enum name_kind)kind, names,
+					     n));
+	}
+	return OK;
 }
 
-enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
+enum error dossier_follow(struct dossier *dossier)
 {
 	struct device *device = &dossier->device;
-	TRY(load_versions(tx, dossier));
 	const struct version *current = dossier_current(dossier);
-
-	enum status before = device->status;
 	device->status = rules_status(&(struct standing){
 		.unenrolled = device->unenrolled,
 		.escrowed = current != NULL,
 		.set_up_anew = current && current->renewal == RENEWAL_SET_UP,
 		.needs = prerequisites_of(dossier).needs,
 	});
-	if (device->status != before || !device->status_at)
-		device->status_at = time_later(device->status_at, now);
-
 	device->escrowed_at = !current		      ? 0
 			      : current->confirmed_at ? current->confirmed_at
 						      : current->escrowed_at;
-	uint32_t token_size =
+	device->token_size =
 		current ? (uint32_t)BASE64_ENCODED((size_t)current->token_size) + 1 : 0;
+	return dossier_measure(dossier);
+}
+
+enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
+{
+	enum status before = dossier->device.status;
+	uint32_t token_size = dossier->device.token_size;
+	TRY(load_versions(tx, dossier));
+	TRY(dossier_follow(dossier));
+	struct device *device = &dossier->device;
+	const struct version *current = dossier_current(dossier);
+
+	if (device->status != before || !device->status_at)
+		device->status_at = time_later(device->status_at, now);
 	if (!device->token_at)
 		device->token_at = device->created_at;
 	if (current && device->token_at < current->sealed_at)
 		device->token_at = current->sealed_at;
 	else if (token_size != device->token_size)
 		device->token_at = time_later(device->token_at, now);
-	device->token_size = token_size;
-
-	TRY(dossier_measure(dossier));
 	device->security_at = time_later(device->security_at, now);
 
 	TRY(store_facts_save(tx, device->id, &dossier->facts));

@@ -8,6 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+void escrow_on_wait(struct escrow *escrow, void (*waits)(void *), void *context)
+{
+	store_on_wait(escrow->store, waits, context);
+}
+
+void escrow_rest(struct escrow *escrow)
+{
+	store_rest(escrow->store);
+}
+
+enum error escrow_start(struct escrow *escrow)
+{
+	return store_start(escrow->store);
+}
 
 bool escrow_sealed(const struct escrow *escrow)
 {
@@ -24,58 +40,9 @@ int64_t escrow_born_at(const struct escrow *escrow)
 	return escrow->born_at;
 }
 
-bool escrow_has_key(const struct escrow *escrow)
-{
-	return escrow->key != NULL;
-}
-
 bool escrow_holds_path(const struct escrow *escrow, const char *path)
 {
 	return seal_path_inside(path, escrow->path);
-}
-
-/* The key that was named, or the one that the store remembers: that one may be missing. */
-static enum error load_key(struct escrow *escrow, const struct escrow_options *options,
-			   const struct store_birth *birth)
-{
-	char *uri = escrow->key_uri;
-	const char *named = options->key_uri;
-	if (named || *birth->key_uri)
-		snprintf(uri, sizeof escrow->key_uri, "%s", named ? named : birth->key_uri);
-	else
-		escrow_default_key(options->store, "key", uri, sizeof escrow->key_uri);
-	if (options->no_key)
-		return OK;
-	enum error result =
-		seal_key_load(uri, options->passphrase_file, options->store, &escrow->key);
-	if (result == ERR_NOT_FOUND && !named && escrow->mode == ESCROW_SERVE) {
-		log_say(LOG_LEVEL_WARNING,
-			"%s: %s. Without its private key tokens can be escrowed but not retrieved "
-			"(ENOKEY); name another one with key=URI",
-			options->store, fail_why());
-		return OK;
-	}
-	/* The command line escrows and verifies without one too. */
-	if (result && !named && escrow->mode == ESCROW_SHARE) {
-		if (result != ERR_NOT_FOUND)
-			log_say(LOG_LEVEL_WARNING, "no seal can be opened: %s", fail_why());
-		return OK;
-	}
-	TRY(result);
-	if (seal_key_recipient(escrow->key, escrow->recipients) >= 0 || options->any_key)
-		return OK;
-	/* One that was named is a mistake. The usual one may open what isn't sealed anew yet. */
-	if (named)
-		return fail(ERR_INVALID,
-			    "%s: this private key is none of the recipients of store %s; "
-			    "`escrowfs status %s` lists them",
-			    uri, options->store, options->store);
-	log_say(LOG_LEVEL_WARNING,
-		"%s: the private key at %s is none of its recipients: it opens nothing that was "
-		"sealed since it was retired; name another one with key=URI, or for good with "
-		"`escrowfs rekey %s --key URI --remember`",
-		options->store, uri, options->store);
-	return OK;
 }
 
 static enum error owner_apply(struct tx *tx, void *context)
@@ -124,15 +91,27 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	};
 	snprintf(escrow->path, sizeof escrow->path, "%s", options->store);
 	escrow->mode = options->mode;
+	snprintf(escrow->pins, sizeof escrow->pins, "%s",
+		 options->recipients ? options->recipients : "");
+	escrow->key_named = options->key_uri != NULL;
+	snprintf(escrow->passphrase_file, sizeof escrow->passphrase_file, "%s",
+		 options->passphrase_file ? options->passphrase_file : "");
+	escrow->strict_identity = options->strict_identity;
 	escrow->uid = options->uid;
 	escrow->gid = options->gid;
 	TRY(refusals_new(&escrow->refusals));
+	TRY(quota_new(options->retrievals_an_hour, &escrow->retrievals));
+	TRY(patrol_new(&escrow->patrol));
+	/* The rest is for what comes whole, and for who is at work. */
+	TRY(holdings_new(secret_heap() / 2, &escrow->unfinished));
+	TRY(holdings_new(secret_heap() / 4, &escrow->given));
 	TRY(store_open(options->store, modes[options->mode], options->holder, &escrow->store));
 	struct store_birth birth;
 	TRY(store_birth(escrow->store, &birth));
 	escrow->born_at = birth.at;
 	memcpy(escrow->mac_key, birth.key, sizeof escrow->mac_key);
 	TRY(settle_owner(escrow));
+	TRY(owners_load(escrow));
 	TRY(rendering_bring_up(escrow));
 	if (options->mode == ESCROW_SEALED)
 		return OK;
@@ -141,7 +120,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	escrow->rehearse = options->rehearse;
 	if (escrow->rehearse)
 		store_rehearse(escrow->store);
-	return load_key(escrow, options, &birth);
+	return daily_load(escrow, options, &birth);
 }
 
 enum error escrow_open(const struct escrow_options *options, struct escrow **out)
@@ -150,6 +129,9 @@ enum error escrow_open(const struct escrow_options *options, struct escrow **out
 	if (!escrow)
 		return fail(ERR_MEMORY, "out of memory");
 	pthread_rwlock_init(&escrow->sealing, NULL);
+	pthread_mutex_init(&escrow->owners_mutex, NULL);
+	pthread_mutex_init(&escrow->key_mutex, NULL);
+	escrow->pins_fd = -1;
 	enum error result = open_all(escrow, options);
 	if (result) {
 		escrow_close(escrow);
@@ -168,8 +150,16 @@ void escrow_close(struct escrow *escrow)
 	store_close(escrow->store);
 	seal_key_free(escrow->key);
 	recipients_free(escrow->recipients);
+	if (escrow->pins_fd >= 0)
+		close(escrow->pins_fd);
 	pthread_rwlock_destroy(&escrow->sealing);
+	pthread_mutex_destroy(&escrow->owners_mutex);
+	pthread_mutex_destroy(&escrow->key_mutex);
 	refusals_free(escrow->refusals);
+	quota_free(escrow->retrievals);
+	patrol_free(escrow->patrol);
+	holdings_free(escrow->unfinished);
+	holdings_free(escrow->given);
 	secret_wipe(escrow->mac_key, sizeof escrow->mac_key);
 	free(escrow);
 }

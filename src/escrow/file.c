@@ -8,9 +8,11 @@
  */
 #include "inside.h"
 
+#include "fault.h"
+
 #include <stdio.h>
 
-/* What all changes here need; each `..._apply` runs on the store's thread. */
+/* What all changes here need; each `..._apply` is given one. */
 struct job {
 	struct escrow *escrow;
 	const struct actor *actor;
@@ -50,23 +52,43 @@ static enum error retrieve_once(struct escrow *escrow, const struct actor *actor
 	}
 
 	SCOPED(secret_free) struct secret token = {0}, line = {0};
+	SCOPED(quota_give_back) struct quota_pass pass = {0};
 	if (version.id) {
+		TRY(quota_take(escrow->retrievals, device.udid, &pass));
 		TRY(token_open(escrow, &device, &version, &blob, &token));
 		TRY(mdm_write_base64(&token, &line));
 	}
+	fault_point("retrieval-opened");
 	struct job job = {
 		.escrow = escrow, .actor = actor, .id = id, .now = time_now(), .opened = &version};
-	TRY(store_change(escrow->store, retrieve_apply, &job));
+	TRY(store_change_vital(escrow->store, retrieve_apply, &job));
+	fault_point("retrieval-recorded");
+	quota_use(&pass);
 	secret_move(text, &line);
 	return OK;
+}
+
+enum error escrow_hold(struct escrow *escrow, const struct actor *actor, size_t bytes,
+		       struct holding *holding)
+{
+	return holdings_set(escrow->given, holding, actor, bytes);
+}
+
+void escrow_let_go(struct escrow *escrow, struct holding *holding)
+{
+	(void)holdings_set(escrow->given, holding, NULL, 0);
 }
 
 enum error escrow_retrieve(struct escrow *escrow, const struct actor *actor, int64_t id,
 			   struct secret *text)
 {
 	enum error result = ERR_CHANGED;
+	int64_t began = latency_clock();
 	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++)
 		result = retrieve_once(escrow, actor, id, text);
+	count_withheld(escrow, result);
+	if (!result && text->len)
+		latency_note(&escrow->counters.retrieval, began);
 	return refuse_device(escrow, actor, id, result);
 }
 
@@ -96,6 +118,7 @@ enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor
 	struct device device;
 	TRY(escrow_device(escrow, id, &device));
 	enum error result = ERR_CHANGED;
+	int64_t began = latency_clock();
 	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
 		TRY(token_seal(escrow, device.udid, token,
@@ -109,7 +132,11 @@ enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor
 				  .effect = effect};
 		result = store_change(escrow->store, escrow_apply, &job);
 	}
-	return result;
+	if (result)
+		return result;
+	latency_note(&escrow->counters.escrow, began);
+	atomic_fetch_add(&escrow->counters.replays, effect->replay);
+	return OK;
 }
 
 static enum error remove_apply(struct tx *tx, void *context)

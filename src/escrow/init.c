@@ -3,6 +3,7 @@
  * overwritten.
  */
 #include "inside.h"
+#include "told.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -75,6 +76,27 @@ const char *recipient_name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Which they are; more of them than a line has room for aren't named. */
+struct naming {
+	char reason[1900];
+	int count;
+};
+
+static enum error name_one(void *context, const struct recipient *recipient, const uint8_t *der,
+			   size_t len)
+{
+	struct naming *naming = context;
+	uint8_t digest[SEAL_DIGEST];
+	char hex[2 * SEAL_DIGEST + 1];
+	size_t n = strlen(naming->reason);
+	(void)recipient;
+	TRY(seal_digest(der, len, digest));
+	hex_write(digest, sizeof digest, hex);
+	snprintf(naming->reason + n, sizeof naming->reason - n, "%s%s", naming->count++ ? ", " : "",
+		 hex);
+	return OK;
+}
+
 static enum error birth_apply(struct tx *tx, void *context)
 {
 	struct making *making = context;
@@ -88,13 +110,16 @@ static enum error birth_apply(struct tx *tx, void *context)
 		TRY(add(tx, making, recipient_name_of(path), &certificate));
 	}
 	TRY(rendering_mark(tx));
+	struct naming naming = {.reason = SAYS_BORN_TO};
+	TRY(store_recipients(tx, name_one, &naming));
+	bool all = strlen(naming.reason) < sizeof naming.reason - 1;
 	struct escrow nobody = {.mode = ESCROW_SHARE}; /* to count the event in */
 	return trail_add(tx, &nobody,
 			 &(struct event){.at = time_now(),
 					 .action = ACTION_INIT,
 					 .outcome = "ok",
 					 .actor = making->actor,
-					 .reason = "a new store"});
+					 .reason = all ? naming.reason : "a new store"});
 }
 
 /* Certificates are looked at before anything is made. */

@@ -3,37 +3,85 @@
 
 #include "arrival.h"
 #include "mdm.h"
+#include "holdings.h"
+#include "latency.h"
+#include "patrol.h"
+#include "quota.h"
 #include "refusals.h"
 #include "rules.h"
 #include "seal.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 /*
  * What the escrow's files share. A call of escrow.h does its work in three steps: it looks (a
  * view), it seals or opens (no lock, no transaction), and it changes (store_change(): a function
- * named ..._apply, on the store's thread). In the third step everything is looked at once more;
+ * named ..._apply, one at a time). In the third step everything is looked at once more;
  * what another caller did between counts.
  */
+
+/*
+ * What was set on nodes of the tree that aren't of a device, policies before all: every stat(2) asks
+ * for one. Only the mount that serves changes them.
+ */
+#define OWNERS 64 /* the numbers of such nodes are below it */
+
+struct owners {
+	bool set[OWNERS];
+	struct owner of[OWNERS];
+};
+
+/* Why a token that was asked for isn't given, as /metrics counts it. */
+enum withheld {
+	WITHHELD_NO_KEY,
+	WITHHELD_BAD_SEAL,
+	WITHHELD_LIMIT,
+	WITHHELD_IDENTITY, /* a stranger's certificate, on a strict mount */
+	WITHHELD_OTHER,
+	WITHHELD_COUNT
+};
+
+/* What happened since the start, for /metrics: of each, when it is done. */
+struct counters {
+	atomic_uint_fast64_t events[ACTION_COUNT];
+	atomic_uint_fast64_t withheld[WITHHELD_COUNT];
+	atomic_uint_fast64_t replays, identities; /* tokens that came again, other certificates */
+	struct latency escrow, retrieval, checkin;
+};
 
 struct escrow {
 	char path[STORE_URI_MAX]; /* the store's */
 	struct store *store;
 	enum escrow_mode mode;
 	bool rehearse; /* every change is taken back */
-	bool was_new;  /* no device had ever been in it when it was opened */
+	bool strict_identity;
+	bool was_new; /* no device had ever been in it when it was opened */
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
-	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next two */
+	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next five */
 	struct recipients *recipients;
-	int64_t generation;	     /* of these recipients: store_state */
-	struct seal_key *key;	     /* NULL: a mount without a key */
-	char key_uri[STORE_URI_MAX]; /* where it is, or should be */
-	uint32_t uid, gid;	     /* the owner of the mount */
+	int64_t generation;  /* of these recipients: store_state */
+	char pins[PATH_MAX]; /* the file that the recipients must be those of; "" */
+	int pins_fd;	     /* that file, since it was read again; -1: it is opened each time */
+	bool unpinned;	     /* the store has others now: nothing is sealed */
+	pthread_mutex_t key_mutex;	/* over the next one, in a mount: see daily_take() */
+	struct seal_key *key;		/* NULL: a mount without a key */
+	char key_uri[STORE_URI_MAX];	/* where it is, or should be */
+	bool key_named;			/* by the caller, and not by the store */
+	char passphrase_file[PATH_MAX]; /* of the key; "": none was named */
+	uint32_t uid, gid;		/* the owner of the mount */
+	struct owners owners;		/* access.c; of these two the mutex is over the first */
+	pthread_mutex_t owners_mutex;
 	struct refusals *refusals;
-	atomic_uint_fast64_t counted[ACTION_COUNT]; /* events since the start, for /metrics */
-	uint64_t log_warned;			    /* growth.h; escrow_tick()'s alone */
+	struct quota *retrievals;
+	struct holdings *unfinished; /* messages that aren't whole */
+	struct holdings *given;	     /* tokens that are open, and replies */
+	struct counters counters;
+	struct patrol *patrol;
+	uint64_t log_warned;  /* growth.h; escrow_tick()'s alone */
+	enum store_room room; /* as it was said last; escrow_tick()'s */
 };
 
 /*
@@ -97,6 +145,15 @@ enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, enu
  */
 enum error dossier_settle(struct tx *, struct dossier *, int64_t now);
 
+/*
+ * Sets what follows from the rest: the word, the sizes of its files, and when its token was escrowed. A
+ * part of dossier_settle(), which sees to their times as well.
+ */
+enum error dossier_follow(struct dossier *);
+
+/* Its names of a kind in /search, as they are looked up: returns how many, two at the most. */
+int dossier_names(const struct dossier *, enum name_kind, char folded[static 2][FACT_TEXT]);
+
 /* The text of security.json; `sealed`: as a sealed mount shows it. The caller frees. */
 enum error dossier_security(const struct dossier *, bool sealed, struct bytes *text);
 /* Sets the sizes of both. Part of dossier_settle(). */
@@ -127,9 +184,32 @@ void reason_needed(const struct dossier *, const struct prerequisites *, char *o
 
 /* ---- access.c ---- */
 
+/* Reads `owners` as they are now. */
+enum error owners_load(struct escrow *);
+
+/*
+ * Adds to a sentence for the trail what holds for a node from now on, so that verify can hold its row
+ * against it. ERR_MEMORY.
+ */
+enum error access_say_now(uint64_t node, const struct access *, char *out, size_t size);
+
 /* What holds for a node: see escrow_access(). */
 enum error access_effective(struct tx *, const struct escrow *, const struct access_node *,
 			    struct access *out);
+
+/* ---- daily.c: the key ---- */
+
+/*
+ * The key that was named, or the one that the store remembers: that one may be missing. Errors of
+ * escrow_open().
+ */
+enum error daily_load(struct escrow *, const struct escrow_options *, const struct store_birth *);
+
+/*
+ * The key as it is now, for the caller, who opens a seal with it and frees it; NULL: there is none. What
+ * a mount never does may use escrow->key as it is.
+ */
+struct seal_key *daily_take(struct escrow *);
 
 /* ---- sealing.c: to whom ---- */
 
@@ -142,12 +222,24 @@ enum error sealing_load(struct escrow *);
  */
 enum error sealing_follow(struct escrow *, struct tx *);
 
+/*
+ * From now on the recipients must be those in this open file, which is the escrow's then, also after an
+ * error: ERR_FORBIDDEN: they aren't, and nothing is sealed.
+ */
+enum error sealing_pin(struct escrow *, int fd);
+
 /* Seals to the recipients that are known here, of which `generation` tells. The caller frees `blob`. */
 enum error sealing_close(struct escrow *, const void *content, size_t len, struct bytes *blob,
 			 int64_t *generation);
 
 /* What shows of a seal from outside; `ours`: it is to one of them. As seal_outline(). */
 enum error sealing_outline(struct escrow *, const void *blob, size_t len, struct seal_outline *out);
+
+/*
+ * In a change: does the store now have the recipients that are in the file, and no others?
+ * ERR_FORBIDDEN. `pins` NULL or "": whichever it has.
+ */
+enum error sealing_pinned(struct tx *, const char *store, const char *pins);
 
 /* In a change: are they the store's recipients still? ERR_CHANGED: follow, and seal again. */
 enum error sealing_still(struct tx *, int64_t generation);
@@ -166,9 +258,12 @@ enum error recipients_change(struct escrow *, const struct actor *, const struct
 /* Adds an event to the trail, in the transaction that does what it records. */
 enum error trail_add(struct tx *, struct escrow *, const struct event *);
 
-/* The chain of a line: of the hex chain before it and the line's bytes up to its own `,"chain"`. */
-void trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
-		 uint8_t out[static STORE_DIGEST]);
+/*
+ * The chain of a line: of the hex chain before it and the line's bytes up to its own `,"chain"`.
+ * ERR_MEMORY.
+ */
+enum error trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
+		       uint8_t out[static STORE_DIGEST]);
 
 /* ---- token.c: what a transaction does with tokens ---- */
 
@@ -188,6 +283,7 @@ void sealed_free(struct sealed *);
 struct effect {
 	int64_t device;
 	int64_t added, ended; /* rows of versions; 0: none */
+	bool replay;	      /* the token equals an older version */
 };
 
 /* The mac under which tokens of this device are compared. */
@@ -237,11 +333,14 @@ enum error token_proves(struct tx *, struct escrow *, struct dossier *, const st
 enum error token_end(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 		     const char *how, int64_t now, struct effect *);
 
+/* The message that an opened seal holds. ERR_BAD_SEAL: none, or one without a token. The caller frees. */
+enum error token_held(const struct secret *content, struct message *out);
+
 /*
  * Unseals a version and checks that it is this device's and this version's. One that came from a
  * backup and was never opened is verified by that: its mac and size are set in it.
  */
-enum error token_open(const struct escrow *, const struct device *, struct version *,
+enum error token_open(struct escrow *, const struct device *, struct version *,
 		      const struct bytes *blob, struct secret *token);
 
 /*
@@ -271,11 +370,12 @@ enum error token_look(struct escrow *, int64_t id, struct device *, struct versi
 /* ---- checkin.c ---- */
 
 /*
- * Acts on a message. `readable`: a reply with a token has somewhere to go. The caller frees
- * `reply`.
+ * Acts on a message. `readable`: a reply with a token has somewhere to go. ERR_FORBIDDEN, too, when a
+ * token is withheld from who comes with another client certificate: that is on the trail already, and
+ * `recorded` set. The caller frees `reply`.
  */
 enum error checkin_act(struct escrow *, const struct actor *, const struct message *, bool readable,
-		       struct secret *reply);
+		       struct secret *reply, bool *recorded);
 
 /* ---- arrival.c ---- */
 
@@ -307,9 +407,30 @@ enum error security_write(struct escrow *, const struct actor *, int64_t id, con
 /* A refusal of `code` about a device, by its number. */
 enum error refuse_device(struct escrow *, const struct actor *, int64_t id, enum error code);
 
+/* ---- devices.c ---- */
+
+/* Numbers of devices, a page of them, for who goes through all: a store_each_device() fills it. */
+#define DEVICE_PAGE 256
+struct device_page {
+	int64_t id[DEVICE_PAGE];
+	int count;
+};
+bool device_page_fill(void *page, int64_t id, const char *udid);
+
+/* ---- metrics.c ---- */
+
+/* A token that was asked for isn't given, because of `code`: what only says that it is gone, or that the disk
+ * failed, is nobody's try. */
+void count_withheld(struct escrow *, enum error code);
+
+/* ---- status.c ---- */
+
+/* All but `unverified`: that is counted, which after a restore without a key takes as long as it is large. */
+enum error status_look(struct escrow *, struct tx *, struct escrow_status *out);
+
 /* ---- growth.c ---- */
 
-/* Warns when the store's log is large. */
+/* Warns when the store's log is large, and when its disk is nearly full. */
 void growth_look(struct escrow *);
 
 /* ---- escrow.c, init.c ---- */

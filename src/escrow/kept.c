@@ -88,8 +88,7 @@ static enum error look_inside(struct escrow *escrow, const char *udid, const str
 	if (!escrow->key)
 		return fail(ERR_NO_KEY, "there is no private key here");
 	TRY(seal_open(escrow->key, seal->data, seal->len, &content));
-	if (mdm_read_token(content.data, content.len, &message) || !message.token.len)
-		return fail(ERR_BAD_SEAL, "the seal holds no token");
+	TRY(token_held(&content, &message));
 	if (strcasecmp(message.id, udid) != 0)
 		return fail(ERR_BAD_SEAL,
 			    "the seal is another device's, %s; put the file back there",
@@ -213,7 +212,7 @@ static enum error take_seal(const struct kept_arrival *this, bool again,
 			    "it is no seal in PEM; a plain token is written to the file `token` of "
 			    "a mount, or imported as CSV");
 	TRY(seal_dearmor(pem->data, pem->len, &seal));
-	seal_digest(seal.data, seal.len, version->came_as);
+	TRY(seal_digest(seal.data, seal.len, version->came_as));
 	enum error opened = look_inside(this->base.escrow, this->kept.udid, &seal, &token);
 	if (opened == ERR_NO_KEY)
 		return keep_unopened(this, &seal, version);

@@ -33,17 +33,23 @@ static enum error load(struct merge *merge)
 	return found == ERR_NOT_FOUND ? OK : found;
 }
 
-enum error merge_record(struct merge *merge, int version, const char *blob, const char *reason)
+static enum error record(struct merge *merge, enum action action, int version, const char *blob,
+			 const char *reason)
 {
 	return trail_add(merge->tx, merge->arrival->base.escrow,
 			 &(struct event){.at = merge->now,
-					 .action = ACTION_IMPORT,
+					 .action = action,
 					 .outcome = "ok",
 					 .udid = merge->arrival->kept.udid,
 					 .version = version,
 					 .actor = merge->arrival->base.actor,
 					 .reason = reason,
 					 .blob = blob});
+}
+
+enum error merge_record(struct merge *merge, int version, const char *blob, const char *reason)
+{
+	return record(merge, ACTION_IMPORT, version, blob, reason);
 }
 
 /* ---- the device ---- */
@@ -156,6 +162,22 @@ static void merge_enrollment(struct merge *merge)
 	}
 }
 
+/* Its certificate, if it came with none yet. */
+static enum error merge_identity(struct merge *merge)
+{
+	const struct kept_arrival *arrival = merge->arrival;
+	const char *identity = arrival->about.identity;
+	struct device *mine = &merge->dossier.device;
+	if (*mine->identity || !*identity)
+		return OK;
+	memcpy(mine->identity, identity, sizeof mine->identity);
+	merge->touched = true;
+	char reason[480];
+	snprintf(reason, sizeof reason, "import: bound to client certificate %s, as in %.300s",
+		 identity, arrival->kept.path);
+	return record(merge, ACTION_IDENTITY, 0, NULL, reason);
+}
+
 static void merge_times(struct merge *merge)
 {
 	const struct device *about = &merge->arrival->about;
@@ -170,10 +192,6 @@ static void merge_times(struct merge *merge)
 	take_later(merge, &mine->checked_out_at, about->checked_out_at);
 	take_later(merge, &mine->retrieved_at, about->retrieved_at);
 	take_later(merge, &mine->proven_at, about->proven_at);
-	if (!*mine->identity && *about->identity) {
-		memcpy(mine->identity, about->identity, sizeof mine->identity);
-		merge->touched = true;
-	}
 }
 
 /* ---- owner, mode, ACLs ---- */
@@ -185,14 +203,22 @@ static bool same_acl(const struct bytes *acl, const uint8_t *other, size_t len)
 
 static bool same_access(const struct kept_access *kept, const struct access *here)
 {
-	bool same_owner = !kept->owned || (kept->uid == here->uid && kept->gid == here->gid);
-	return same_owner && kept->mode == here->mode &&
+	bool same_owner =
+		!kept->owned || (kept->uid == here->owner.uid && kept->gid == here->owner.gid);
+	return same_owner && kept->mode == here->owner.mode &&
 	       same_acl(&kept->acl, here->acl, here->acl_len) &&
 	       same_acl(&kept->default_acl, here->default_acl, here->default_len);
 }
 
+static enum error record_access(struct merge *merge, uint64_t node, const struct access *access)
+{
+	char reason[384] = "import: owner, mode and ACLs as they were in the backup";
+	TRY(access_say_now(node, access, reason, sizeof reason));
+	return record(merge, ACTION_MODE, 0, NULL, reason);
+}
+
 /* A node that shows what it would show anyway isn't pinned: it goes on with its policy. */
-static enum error bring_back(struct merge *merge, int n, bool *any)
+static enum error bring_back(struct merge *merge, int n)
 {
 	const struct kept_access *kept = &merge->arrival->kept.access[n];
 	struct access_node node = kept->start;
@@ -204,38 +230,27 @@ static enum error bring_back(struct merge *merge, int n, bool *any)
 	if (same_access(kept, &access) || kept->acl.len > sizeof access.acl ||
 	    kept->default_acl.len > sizeof access.default_acl)
 		return OK;
-	*any = true;
 	if (kept->owned) {
-		access.uid = kept->uid;
-		access.gid = kept->gid;
+		access.owner.uid = kept->uid;
+		access.owner.gid = kept->gid;
 	}
-	access.mode = kept->mode;
+	access.owner.mode = kept->mode;
 	access.acl_len = (uint16_t)kept->acl.len;
 	access.default_len = (uint16_t)kept->default_acl.len;
 	if (kept->acl.len)
 		memcpy(access.acl, kept->acl.data, kept->acl.len);
 	if (kept->default_acl.len)
 		memcpy(access.default_acl, kept->default_acl.data, kept->default_acl.len);
-	access.changed_at = time_later(access.changed_at, merge->now);
-	return store_access_save(merge->tx, node.node, &access);
+	access.owner.changed_at = time_later(access.owner.changed_at, merge->now);
+	TRY(store_access_save(merge->tx, node.node, &access));
+	return record_access(merge, node.node, &access);
 }
 
 static enum error merge_access(struct merge *merge)
 {
-	const struct kept_arrival *arrival = merge->arrival;
-	bool any = false;
 	for (int n = 0; merge->arrived->device_new && n < STORE_NODES; n++)
-		TRY(bring_back(merge, n, &any));
-	if (!any)
-		return OK;
-	return trail_add(merge->tx, arrival->base.escrow,
-			 &(struct event){.at = merge->now,
-					 .action = ACTION_MODE,
-					 .outcome = "ok",
-					 .udid = arrival->kept.udid,
-					 .actor = arrival->base.actor,
-					 .reason = "import: owner, modes and ACLs as they were in "
-						   "the backup"});
+		TRY(bring_back(merge, n));
+	return OK;
 }
 
 /* ---- the whole ---- */
@@ -247,6 +262,7 @@ static enum error merge_there(struct merge *merge)
 	TRY(merge_facts(merge));
 	TRY(merge_versions(merge));
 	merge_times(merge);
+	TRY(merge_identity(merge));
 	if (!merge->touched)
 		return OK;
 	merge->dossier.renamed = merge->renamed;
@@ -257,7 +273,16 @@ static enum error merge_there(struct merge *merge)
 static enum error merge_past(struct merge *merge)
 {
 	TRY(merge_versions(merge));
-	return merge->touched ? store_removed_touch(merge->tx, merge->past.id, merge->now) : OK;
+	if (!merge->touched)
+		return OK;
+	if (merge->past.id)
+		TRY(store_removed_touch(merge->tx, merge->past.id, merge->now));
+	/* A version that ended there with its device may be the current one of the device that is here. */
+	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
+	if (!merge->there)
+		return OK;
+	TRY(dossier_load(merge->tx, merge->dossier.device.id, &dossier));
+	return dossier_settle(merge->tx, &dossier, merge->now);
 }
 
 enum error kept_apply(struct tx *tx, void *context)

@@ -1,5 +1,6 @@
 /* What an arrival's transaction does with tokens: arrival.h has the rules. */
 #include "kept.h"
+#include "told.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,9 +100,9 @@ static enum error record_version(struct merge *merge, const struct kept_version 
 	char blob[2 * STORE_DIGEST + 1], reason[512], at[TEXT_TIME];
 	hex_write(version->digest, sizeof version->digest, blob);
 	time_text(version->escrowed_at, at);
-	snprintf(reason, sizeof reason, "%.300s: %s, escrowed %s%s%s", kept->token->path,
-		 version->ended_at ? "an old version" : "the token", at,
-		 version->verified ? "" : ", kept unopened until a key opens it", what);
+	snprintf(reason, sizeof reason, "%.300s%s%s%s%s", kept->token->path,
+		 version->ended_at ? SAYS_OLD : SAYS_TOKEN, at,
+		 version->verified ? "" : SAYS_UNOPENED, what);
 	return merge_record(merge, version->number, blob, reason);
 }
 
@@ -248,8 +249,8 @@ static enum error verify(struct merge *merge, const struct kept_version *kept, s
 	/* A retired key may open the seal that it had. */
 	TRY(store_set_unclean(merge->tx, true));
 	merge->touched = true;
-	TRY(record_version(merge, kept, version, ", opened at last"));
-	return promote(merge, kept, known);
+	TRY(promote(merge, kept, known));
+	return record_version(merge, kept, version, ", opened at last");
 }
 
 /* Nobody knew when it was escrowed: now somebody tells. */
@@ -267,7 +268,20 @@ static enum error date(struct merge *merge, const struct kept_version *kept, str
 	}
 	merge->touched = true;
 	TRY(store_version_save(merge->tx, mine));
-	return promote(merge, kept, known);
+	TRY(promote(merge, kept, known));
+	return record_version(merge, kept, mine, ", which nobody knew");
+}
+
+static enum error confirmed(struct merge *merge, const struct kept_version *kept,
+			    struct version *mine)
+{
+	char reason[480], at[TEXT_TIME];
+	mine->confirmed_at = kept->version.confirmed_at;
+	merge->touched = true;
+	TRY(store_version_save(merge->tx, mine));
+	time_text(mine->confirmed_at, at);
+	snprintf(reason, sizeof reason, "%.300s" SAYS_CONFIRMED_THERE "%s", kept->token->path, at);
+	return merge_record(merge, mine->number, NULL, reason);
 }
 
 /*
@@ -286,15 +300,12 @@ static enum error update(struct merge *merge, const struct kept_version *kept, s
 	    kept_later(told->ended_at, kept_last_seen(mine))) {
 		char reason[480];
 		TRY(end(merge, known, told->ended_at, told->end));
-		snprintf(reason, sizeof reason, "%.300s: it had ended there: %s", kept->token->path,
+		snprintf(reason, sizeof reason, "%.300s" SAYS_ENDED_THERE "%s", kept->token->path,
 			 version_end_word(told->end));
 		return merge_record(merge, mine->number, NULL, reason);
 	}
-	if (!kept_later(told->confirmed_at, kept_last_seen(mine)))
-		return OK;
-	mine->confirmed_at = told->confirmed_at;
-	merge->touched = true;
-	return store_version_save(merge->tx, mine);
+	return kept_later(told->confirmed_at, kept_last_seen(mine)) ? confirmed(merge, kept, mine)
+								    : OK;
 }
 
 static enum error take(struct merge *merge, const struct kept_version *kept)

@@ -8,6 +8,8 @@
  */
 #include "checkin.h"
 
+#include "fault.h"
+
 #include <string.h>
 
 static enum error check_enrolment(const struct message *message)
@@ -18,17 +20,35 @@ static enum error check_enrolment(const struct message *message)
 }
 
 /* Unseals what a GetBootstrapToken is to be answered with; nothing when it gets none. */
-static enum error look_for_reply(struct checkin *in, struct secret *token)
+static enum error look_for_reply(struct checkin *in, struct quota_pass *pass, struct secret *token)
 {
 	struct device device;
 	SCOPED(bytes_free) struct bytes blob = {0};
 	in->opened.id = 0;
+	in->leaves = false;
 	enum error found = escrow_search_udid(in->escrow, in->message->id, &device);
 	if (found == ERR_NOT_FOUND || (found == OK && (!in->readable || device.unenrolled)))
 		return OK;
 	TRY(found);
 	TRY(token_look(in->escrow, device.id, &device, &in->opened, &blob));
-	return in->opened.id ? token_open(in->escrow, &device, &in->opened, &blob, token) : OK;
+	if (!in->opened.id)
+		return OK;
+	/* A stranger gets none: nothing is unsealed for him, and he uses up nobody's retrievals. */
+	in->leaves = !in->escrow->strict_identity || !*device.identity ||
+		     strcmp(device.identity, in->message->identity) == 0;
+	if (!in->leaves) {
+		in->opened.id = 0;
+		return OK;
+	}
+	TRY(quota_take(in->escrow->retrievals, device.udid, pass));
+	return token_open(in->escrow, &device, &in->opened, &blob, token);
+}
+
+/* A token that leaves may use the room that is kept back; whatever else is sent may not. */
+static enum error change(struct checkin *in)
+{
+	return (in->leaves ? store_change_vital : store_change)(in->escrow->store, checkin_apply,
+								in);
 }
 
 static enum error act_once(struct checkin *in, bool again, struct sealed *sealed,
@@ -36,23 +56,50 @@ static enum error act_once(struct checkin *in, bool again, struct sealed *sealed
 {
 	const struct message *message = in->message;
 	SCOPED(secret_free) struct secret token = {0};
+	SCOPED(quota_give_back) struct quota_pass pass = {0};
 	in->now = time_now();
 	in->sealed = sealed;
 	if (message->kind == MESSAGE_SET_BOOTSTRAP_TOKEN && message->token.len)
 		TRY(token_seal(in->escrow, message->id, &message->token,
 			       again ? SEAL_ALWAYS : SEAL_UNLESS_CURRENT, sealed));
 	if (message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN)
-		TRY(look_for_reply(in, &token));
-	TRY(store_change(in->escrow->store, checkin_apply, in));
+		TRY(look_for_reply(in, &pass, &token));
+	TRY(change(in));
+	fault_point("message-recorded");
 	if (message->kind != MESSAGE_GET_BOOTSTRAP_TOKEN || !in->readable)
 		return OK;
+	/* It is on the trail. No reply with nothing in it, which says that there is no token. */
+	if (in->withheld)
+		return fail(ERR_FORBIDDEN, "device %s: %s", message->id, in->withheld);
 	/* The transaction decides, not the look before it. */
+	if (in->opened.id)
+		quota_use(&pass);
 	return mdm_write_reply(in->opened.id ? &token : NULL, reply);
 }
 
-enum error checkin_act(struct escrow *escrow, const struct actor *actor,
-		       const struct message *message, bool readable, struct secret *reply)
+/* What /metrics tells of it, now that it is done, or refused. `withheld`: done, and no token given. */
+static void count(const struct checkin *in, int64_t began, enum error result, bool withheld)
 {
+	struct counters *counters = &in->escrow->counters;
+	const struct message *message = in->message;
+	if (message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN && !withheld)
+		count_withheld(in->escrow, result);
+	if (result && !withheld)
+		return;
+	if (message->kind == MESSAGE_SET_BOOTSTRAP_TOKEN && message->token.len)
+		latency_note(&counters->escrow, began);
+	if (message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN && in->opened.id)
+		latency_note(&counters->retrieval, began);
+	atomic_fetch_add(&counters->replays, in->replay);
+	atomic_fetch_add(&counters->identities, in->stranger);
+	atomic_fetch_add(&counters->withheld[WITHHELD_IDENTITY], withheld);
+}
+
+enum error checkin_act(struct escrow *escrow, const struct actor *actor,
+		       const struct message *message, bool readable, struct secret *reply,
+		       bool *recorded)
+{
+	*recorded = false;
 	if (!checkin_matters(message))
 		return OK;
 	TRY(check_enrolment(message));
@@ -61,10 +108,13 @@ enum error checkin_act(struct escrow *escrow, const struct actor *actor,
 			     .message = message,
 			     .readable = readable && !message->webhook};
 	enum error result = ERR_CHANGED;
+	int64_t began = latency_clock();
 	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
 		result = act_once(&in, tries > 0, &sealed, reply);
 	}
+	*recorded = result == ERR_FORBIDDEN && in.withheld;
+	count(&in, began, result, *recorded);
 	return result;
 }
 
@@ -94,7 +144,7 @@ static enum error apply(struct tx *tx, void *context)
 	return OK;
 }
 
-static enum error prepare(struct message_arrival *this, bool again)
+static enum error prepare(struct message_arrival *this, int64_t came, bool again)
 {
 	const struct message *message = &this->message;
 	struct arrival *base = &this->base;
@@ -111,7 +161,7 @@ static enum error prepare(struct message_arrival *this, bool again)
 	this->in = (struct checkin){.escrow = base->escrow,
 				    .actor = base->actor,
 				    .message = message,
-				    .now = time_now(),
+				    .now = came,
 				    .import = true,
 				    .sealed = &this->sealed};
 	base->apply = apply;
@@ -119,12 +169,13 @@ static enum error prepare(struct message_arrival *this, bool again)
 }
 
 enum error escrow_message_prepare(struct escrow *escrow, const struct actor *actor,
-				  const uint8_t *text, size_t len, bool again, struct arrival **out)
+				  const uint8_t *text, size_t len, int64_t came, bool again,
+				  struct arrival **out)
 {
 	TRY(arrival_new(sizeof(struct message_arrival), escrow, actor, "", out));
 	struct message_arrival *this = (struct message_arrival *)*out;
 	this->base.release = release;
-	enum error read = mdm_read(text, len, time_now(), &this->message);
+	enum error read = mdm_read(text, len, came, &this->message);
 	memcpy(this->base.udid, this->message.id, sizeof this->base.udid);
-	return read ? read : prepare(this, again);
+	return read ? read : prepare(this, came, again);
 }

@@ -1,4 +1,7 @@
-/* Counters for Prometheus (text exposition format 0.0.4) and numbers for `status`. */
+/*
+ * Counters for Prometheus (text exposition format 0.0.4). To ask for them costs the same in a store of any
+ * size: what takes longer is counted by the patrol beforehand.
+ */
 #include "inside.h"
 
 #include <inttypes.h>
@@ -25,7 +28,7 @@ static enum error events(const struct escrow *escrow, struct bytes *out)
 		char action[16];
 		label((enum action)i, action);
 		TRY(bytes_print(out, "escrowfs_events_total{action=\"%s\"} %" PRIuFAST64 "\n",
-				action, atomic_load(&escrow->counted[i])));
+				action, atomic_load(&escrow->counters.events[i])));
 	}
 	return OK;
 }
@@ -64,94 +67,147 @@ static enum error recipients(struct escrow *escrow, const struct escrow_status *
 	return OK;
 }
 
+static enum error retrievals(const struct escrow *escrow, struct bytes *out)
+{
+	struct quota_counts counts;
+	quota_count(escrow->retrievals, &counts);
+	TRY(gauge(out, "escrowfs_retrievals_limit",
+		  "How many tokens may be retrieved within an hour; 0: any number.", counts.limit));
+	TRY(gauge(out, "escrowfs_retrievals_last_hour", "Tokens retrieved within the last hour.",
+		  counts.last_hour));
+	return bytes_print(out,
+			   "# HELP escrowfs_retrievals_over_limit_total Retrievals that were "
+			   "refused because of the limit, since the mount.\n"
+			   "# TYPE escrowfs_retrievals_over_limit_total counter\n"
+			   "escrowfs_retrievals_over_limit_total %" PRIu64 "\n",
+			   counts.refused);
+}
+
+/* ---- what somebody should look at ---- */
+
+void count_withheld(struct escrow *escrow, enum error code)
+{
+	enum withheld why;
+	switch (code) {
+	case OK:
+	case ERR_GONE:
+	case ERR_CHANGED:
+		return;
+	case ERR_NO_KEY:
+		why = WITHHELD_NO_KEY;
+		break;
+	case ERR_BAD_SEAL:
+		why = WITHHELD_BAD_SEAL;
+		break;
+	case ERR_QUOTA:
+		why = WITHHELD_LIMIT;
+		break;
+	default:
+		why = WITHHELD_OTHER;
+	}
+	atomic_fetch_add(&escrow->counters.withheld[why], 1);
+}
+
+static enum error withheld(const struct escrow *escrow, struct bytes *out)
+{
+	static const char *const words[WITHHELD_COUNT] = {
+		[WITHHELD_NO_KEY] = "no_key", [WITHHELD_BAD_SEAL] = "bad_seal",
+		[WITHHELD_LIMIT] = "limit",   [WITHHELD_IDENTITY] = "identity",
+		[WITHHELD_OTHER] = "other",
+	};
+	TRY(bytes_print(out, "# HELP escrowfs_reads_refused_total Tokens that were asked for and "
+			     "not given since the mount, by why. What the kernel refuses isn't "
+			     "among them.\n# TYPE escrowfs_reads_refused_total counter\n"));
+	for (int i = 0; i < WITHHELD_COUNT; i++)
+		TRY(bytes_print(out, "escrowfs_reads_refused_total{why=\"%s\"} %" PRIuFAST64 "\n",
+				words[i], atomic_load(&escrow->counters.withheld[i])));
+	return OK;
+}
+
+static enum error counter(struct bytes *out, const char *name, const char *help, uint64_t value)
+{
+	return bytes_print(out, "# HELP %s %s\n# TYPE %s counter\n%s %" PRIu64 "\n", name, help,
+			   name, name, value);
+}
+
+static enum error patrol(const struct escrow *escrow, struct bytes *out)
+{
+	struct patrol_report report;
+	patrol_look(escrow->patrol, &report);
+	TRY(gauge(out, "escrowfs_audit_chain_broken",
+		  "Whether the audit trail's chain is broken, as far as the mount has walked it.",
+		  report.broken));
+	TRY(gauge(out, "escrowfs_audit_walked_timestamp_seconds",
+		  "When the mount last came to the chain's end, in seconds since the epoch; 0: not "
+		  "yet.",
+		  (uint64_t)(report.walked_at / SECOND)));
+	/* Before the first count there is none. */
+	if (report.overdue < 0)
+		return OK;
+	return gauge(out, "escrowfs_devices_overdue",
+		     "Devices that could have a token, have been enrolled for over 14 days and "
+		     "have none; counted every minute, or as fast as 500 devices a second allow.",
+		     (uint64_t)report.overdue);
+}
+
+static enum error latencies(const struct counters *counters, struct bytes *out)
+{
+	TRY(latency_print(&counters->escrow, "escrowfs_escrow_duration_seconds",
+			  "How long it took to escrow a token, by hand or by check-in, until it "
+			  "was on disk.",
+			  out));
+	TRY(latency_print(&counters->retrieval, "escrowfs_retrieval_duration_seconds",
+			  "How long it took to retrieve a token, its record on disk included.",
+			  out));
+	return latency_print(&counters->checkin, "escrowfs_checkin_duration_seconds",
+			     "How long a message took from its last byte to its verdict.", out);
+}
+
+static enum error show(struct escrow *escrow, const struct escrow_status *status, struct bytes *out)
+{
+	TRY(devices(status, out));
+	TRY(events(escrow, out));
+	TRY(withheld(escrow, out));
+	TRY(counter(out, "escrowfs_replays_total",
+		    "Tokens that were escrowed since the mount and equal one that had been "
+		    "replaced.",
+		    atomic_load(&escrow->counters.replays)));
+	TRY(counter(out, "escrowfs_identity_changes_total",
+		    "Times since the mount that a device came with another client certificate "
+		    "than before.",
+		    atomic_load(&escrow->counters.identities)));
+	TRY(patrol(escrow, out));
+	TRY(latencies(&escrow->counters, out));
+	TRY(gauge(out, "escrowfs_key_present", "Whether this mount has a private key.",
+		  escrow_has_key(escrow)));
+	TRY(retrievals(escrow, out));
+	TRY(gauge(out, "escrowfs_audit_lines", "Lines of the audit trail.",
+		  (uint64_t)status->trail.seq));
+	TRY(gauge(out, "escrowfs_audit_bytes", "Length of the audit trail.", status->trail.size));
+	TRY(gauge(out, "escrowfs_store_bytes", "Size of the store's files.", status->space.used));
+	TRY(gauge(out, "escrowfs_store_log_bytes",
+		  "Of these, the log, which grows while a sealed mount is there.",
+		  status->space.log));
+	TRY(gauge(out, "escrowfs_store_available_bytes", "Room on the store's disk.",
+		  status->space.available));
+	TRY(gauge(out, "escrowfs_store_kept_bytes",
+		  "Besides, room that is kept back so that retrievals can be recorded.",
+		  status->space.kept));
+	TRY(gauge(out, "escrowfs_store_disk_low", "Whether the store's disk is nearly full.",
+		  store_room(&status->space) != ROOM_ENOUGH));
+	TRY(gauge(out, "escrowfs_store_disk_full",
+		  "Whether it is: only retrievals go on, as long as room is kept for them.",
+		  store_room(&status->space) == ROOM_FULL));
+	return recipients(escrow, status, out);
+}
+
 enum error escrow_metrics(struct escrow *escrow, struct bytes *out)
 {
 	struct escrow_status status;
-	TRY(escrow_status(escrow, &status));
-	TRY(devices(&status, out));
-	TRY(events(escrow, out));
-	TRY(gauge(out, "escrowfs_key_present", "Whether this mount has a private key.",
-		  escrow->key != NULL));
-	TRY(gauge(out, "escrowfs_audit_lines", "Lines of the audit trail.",
-		  (uint64_t)status.trail.seq));
-	TRY(gauge(out, "escrowfs_audit_bytes", "Length of the audit trail.", status.trail.size));
-	TRY(gauge(out, "escrowfs_store_bytes", "Size of the store's files.", status.space.used));
-	TRY(gauge(out, "escrowfs_store_log_bytes",
-		  "Of these, the log, which grows while a sealed mount is there.",
-		  status.space.log));
-	TRY(gauge(out, "escrowfs_store_available_bytes", "Room on the store's disk.",
-		  status.space.available));
-	return recipients(escrow, &status, out);
-}
-
-/* ---- status ---- */
-
-enum error escrow_space(struct escrow *escrow, struct store_space *space, uint64_t *count)
-{
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	uint64_t counts[STATUS_COUNT];
-	TRY(store_view(escrow->store, &tx));
-	TRY(store_device_counts(tx, counts));
-	*count = 0;
-	for (int i = 0; i < STATUS_COUNT; i++)
-		*count += counts[i];
-	return store_space(escrow->store, space);
-}
-
-static enum error count_recipients(struct escrow *escrow, struct tx *tx, int *count)
-{
-	TRY(sealing_follow(escrow, tx));
-	pthread_rwlock_rdlock(&escrow->sealing);
-	*count = recipients_count(escrow->recipients);
-	pthread_rwlock_unlock(&escrow->sealing);
-	return OK;
-}
-
-enum error escrow_status(struct escrow *escrow, struct escrow_status *out)
-{
-	*out = (struct escrow_status){0};
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	TRY(store_device_counts(tx, out->devices));
-	struct store_state state;
-	TRY(store_versions_unverified(tx, &out->unverified));
-	TRY(store_state(tx, &state));
-	out->unclean = state.unclean != 0;
-	TRY(store_trail_end(tx, &out->trail));
-	memcpy(out->key_uri, escrow->key_uri, sizeof out->key_uri);
-	if (!store_served_by(escrow->path, out->served_by, sizeof out->served_by))
-		out->served_by[0] = 0;
-	if (escrow->recipients)
-		TRY(count_recipients(escrow, tx, &out->recipients));
-	return store_space(escrow->store, &out->space);
-}
-
-struct nth {
-	int left;
-	struct recipient *out;
-};
-
-static enum error find_nth(void *context, const struct recipient *recipient, const uint8_t *der,
-			   size_t len)
-{
-	(void)der;
-	(void)len;
-	struct nth *nth = context;
-	if (nth->left-- == 0)
-		*nth->out = *recipient;
-	return OK;
-}
-
-enum error escrow_recipient(struct escrow *escrow, int i, struct recipient *out,
-			    char fingerprint[static 65], int64_t *expires_at)
-{
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	struct nth nth = {.left = i, .out = out};
-	TRY(sealing_follow(escrow, tx));
-	TRY(store_recipients(tx, find_nth, &nth));
-	pthread_rwlock_rdlock(&escrow->sealing);
-	enum error result = recipients_about(escrow->recipients, i, fingerprint, expires_at);
-	pthread_rwlock_unlock(&escrow->sealing);
-	return result;
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		TRY(store_view(escrow->store, &tx));
+		TRY(status_look(escrow, tx, &status));
+	}
+	return show(escrow, &status, out);
 }

@@ -21,7 +21,10 @@ static enum error find_any(struct tx *tx, const char *udid, struct device *out)
 	if (found == ERR_NOT_FOUND)
 		found = store_removed_named(tx, udid, out);
 	if (found == ERR_NOT_FOUND)
-		return fail(found, "device %s: the store never had one of this name", udid);
+		return fail(found,
+			    "device %s: the store never had one of this UDID (of a serial "
+			    "number's, `ls -l search/serialnumber` in the mount says which it is)",
+			    udid);
 	return found;
 }
 
@@ -84,6 +87,9 @@ enum error escrow_past(struct escrow *escrow, const struct device *device, store
 		       void *context)
 {
 	struct sifting sifting = {each, context, device->removed_at != 0};
+	/* Most devices have one token, the first. */
+	if (!device->removed_at && device->last_version <= (device->token_size ? 1 : 0))
+		return OK;
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
 	return store_versions_named(tx, device->udid, sift, &sifting);

@@ -3,6 +3,7 @@
  * their fingerprints, all of it in one transaction or nothing of it.
  */
 #include "inside.h"
+#include "told.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -28,11 +29,12 @@ static void changing_free(struct changing *changing)
 	free(changing->certificate);
 }
 
-static void fingerprint_of(const uint8_t *der, size_t len, char out[static FINGERPRINT + 1])
+static enum error fingerprint_of(const uint8_t *der, size_t len, char out[static FINGERPRINT + 1])
 {
 	uint8_t digest[SEAL_DIGEST];
-	seal_digest(der, len, digest);
+	TRY(seal_digest(der, len, digest));
 	hex_write(digest, sizeof digest, out);
+	return OK;
 }
 
 static enum error record(struct tx *tx, struct changing *changing, const char *reason)
@@ -80,8 +82,8 @@ static enum error add(struct tx *tx, struct changing *changing, int i)
 			    path, fail_why(), changing->escrow->path);
 	TRY(added);
 	char fingerprint[FINGERPRINT + 1], reason[256];
-	fingerprint_of(certificate->data, certificate->len, fingerprint);
-	snprintf(reason, sizeof reason, "recipient %s added, SHA-256 %s", recipient.name,
+	TRY(fingerprint_of(certificate->data, certificate->len, fingerprint));
+	snprintf(reason, sizeof reason, "recipient %s" SAYS_ADDED "%s", recipient.name,
 		 fingerprint);
 	return record(tx, changing, reason);
 }
@@ -131,7 +133,7 @@ static enum error match(void *context, const struct recipient *recipient, const 
 {
 	struct finding *finding = context;
 	char fingerprint[FINGERPRINT + 1];
-	fingerprint_of(der, len, fingerprint);
+	TRY(fingerprint_of(der, len, fingerprint));
 	if (strncmp(fingerprint, finding->wanted, strlen(finding->wanted)) != 0 ||
 	    finding->matches++)
 		return OK;
@@ -161,7 +163,7 @@ static enum error retire(struct tx *tx, struct changing *changing, const char *t
 	TRY(store_recipient_retire(tx, found.der.data, found.der.len, changing->now));
 	if (strcmp(found.recipient.name, "recovery") == 0)
 		changing->out->recovery_retired = true;
-	snprintf(reason, sizeof reason, "recipient %s retired, SHA-256 %s", found.recipient.name,
+	snprintf(reason, sizeof reason, "recipient %s" SAYS_RETIRED "%s", found.recipient.name,
 		 found.fingerprint);
 	return record(tx, changing, reason);
 }
@@ -221,6 +223,7 @@ static enum error change_apply(struct tx *tx, void *context)
 			    "%s: that would retire the last recipient, and nothing could be sealed "
 			    "any more; add another one with --add CERT",
 			    changing->escrow->path);
+	TRY(sealing_pinned(tx, changing->escrow->path, how->recipients));
 	if (how->remember)
 		TRY(remember(tx, changing));
 	changing->out->changed = how->add_count || how->retire_count;

@@ -22,6 +22,7 @@
 #include "inside.h"
 
 #include "crew.h"
+#include "fault.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -212,6 +213,7 @@ static enum error replace(struct tx *tx, struct batch *batch, const struct item 
 	if (!shown)
 		TRY(touch(tx, item, &device, &version, batch->now));
 	batch->sealed++;
+	fault_point("rekey-replaced");
 	return record(tx, batch, item);
 }
 
@@ -243,6 +245,7 @@ static enum error finish(struct rekey *rekey, struct batch *batch)
 		return OK;
 	batch->change = NULL;
 	TRY(store_change_wait(change));
+	fault_point("rekey-batch");
 	rekey->out->sealed += batch->sealed;
 	if (!step(rekey, REKEY_SEALING))
 		rekey->out->stopped = true;
@@ -374,6 +377,7 @@ static enum error compact(struct rekey *rekey)
 		return OK;
 	TRY(result);
 	out->clean = true;
+	fault_point("rekey-compacted");
 	return store_change(store, record_end, rekey);
 }
 
@@ -389,6 +393,7 @@ static enum error run(struct rekey *rekey, const struct escrow_rekey *how)
 	out->key_retired = escrow->key && !is_recipient(escrow);
 	out->total = seals.older + (out->changed ? seals.current : 0);
 
+	fault_point("rekey-recipients");
 	rekey->generation = escrow->generation;
 	rekey->after = 0;
 	TRY(seal_all(rekey));

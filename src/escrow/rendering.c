@@ -4,34 +4,26 @@
  */
 #include "inside.h"
 
+#include "fault.h"
+
 #define RENDERING 1
-#define PAGE 256
-
-struct page {
-	int64_t id[PAGE], now;
-	int count;
+struct measuring {
+	struct device_page page;
+	int64_t now;
 };
-
-static bool fill(void *context, int64_t id, const char *udid)
-{
-	struct page *page = context;
-	(void)udid;
-	page->id[page->count++] = id;
-	return page->count < PAGE;
-}
 
 static enum error measure_apply(struct tx *tx, void *context)
 {
-	struct page *page = context;
-	for (int i = 0; i < page->count; i++) {
+	struct measuring *measuring = context;
+	for (int i = 0; i < measuring->page.count; i++) {
 		SCOPED(dossier_free) struct dossier dossier = {.current = -1};
-		enum error found = dossier_load(tx, page->id[i], &dossier);
+		enum error found = dossier_load(tx, measuring->page.id[i], &dossier);
 		if (found == ERR_GONE)
 			continue;
 		TRY(found);
 		TRY(dossier_measure(&dossier));
 		struct device *device = &dossier.device;
-		device->security_at = time_later(device->security_at, page->now);
+		device->security_at = time_later(device->security_at, measuring->now);
 		TRY(store_device_save(tx, device));
 	}
 	return OK;
@@ -39,15 +31,17 @@ static enum error measure_apply(struct tx *tx, void *context)
 
 static enum error measure_all(struct escrow *escrow)
 {
-	struct page page = {.now = time_now()};
+	struct measuring measuring = {.now = time_now()};
+	struct device_page *page = &measuring.page;
 	int64_t after = 0;
 	do {
-		page.count = 0;
-		TRY(escrow_devices(escrow, STATUS_COUNT, after, PAGE, fill, &page));
-		if (page.count)
-			after = page.id[page.count - 1];
-		TRY(store_change(escrow->store, measure_apply, &page));
-	} while (page.count == PAGE);
+		page->count = 0;
+		TRY(escrow_devices(escrow, STATUS_COUNT, after, DEVICE_PAGE, device_page_fill,
+				   page));
+		if (page->count)
+			after = page->id[page->count - 1];
+		TRY(store_change(escrow->store, measure_apply, &measuring));
+	} while (page->count == DEVICE_PAGE);
 	return OK;
 }
 
@@ -78,5 +72,6 @@ enum error rendering_bring_up(struct escrow *escrow)
 			    "status` on it, to bring it up to date",
 			    escrow->path);
 	TRY(measure_all(escrow));
+	fault_point("sizes-anew");
 	return store_change(escrow->store, mark_apply, NULL);
 }

@@ -5,11 +5,14 @@
  * MUST: a retrieval is on the trail, on disk, before its bytes leave.
  *       (test: retrieve_records_first)
  * MUST: a blob opens only as the version and the device that it was sealed for.
- *       (tests/mount/token_read.bats)
+ *       (test: token_read.bats, "a damaged blob", "an older version put in the place")
  * MUST: plaintext is given out in secure memory, to one owner. (test: retrieve_in_secret)
  * MUST: tokens are compared by their mac, in constant time. (test: same_token_confirms)
  */
 #include "inside.h"
+
+#include "fault.h"
+#include "told.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -83,10 +86,9 @@ enum error token_close(struct escrow *escrow, const char *udid, const struct sec
 		       struct sealed *out)
 {
 	SCOPED(secret_free) struct secret content = {0};
-	TRY(mdm_write_token(udid, token, &content));
+	TRY(mdm_write_content(udid, token, &content));
 	TRY(sealing_close(escrow, content.data, content.len, &out->blob, &out->generation));
-	seal_digest(out->blob.data, out->blob.len, out->digest);
-	return OK;
+	return seal_digest(out->blob.data, out->blob.len, out->digest);
 }
 
 enum error token_seal(struct escrow *escrow, const char *udid, const struct secret *token,
@@ -96,7 +98,11 @@ enum error token_seal(struct escrow *escrow, const char *udid, const struct secr
 	TRY(token_mac(escrow, udid, token, out->mac));
 	bool has;
 	TRY(look_before(escrow, udid, when, out->mac, &has));
-	return has ? OK : token_close(escrow, udid, token, out);
+	if (has)
+		return OK;
+	TRY(token_close(escrow, udid, token, out));
+	fault_point("token-sealed");
+	return OK;
 }
 
 enum error token_of_user_enrolment(const char *udid)
@@ -162,6 +168,14 @@ static enum error add_version(struct tx *tx, struct escrow *escrow, const struct
 					 .blob = blob});
 }
 
+/* What happened before its line was written has its time on the trail as well. */
+static void say_how(const char *how, int64_t at, int64_t now, char *out, size_t size)
+{
+	char sent[TEXT_TIME];
+	time_text(at, sent);
+	snprintf(out, size, "%.120s%s%s", how, at == now ? "" : SAYS_SENT, at == now ? "" : sent);
+}
+
 enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
 		     const struct actor *actor, const struct sealed *sealed, const char *how,
 		     int64_t now, struct effect *effect)
@@ -169,26 +183,29 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 	struct device *device = &dossier->device;
 	struct version *current = dossier_current(dossier);
 	int64_t at = sealed->at ? sealed->at : now;
+	char reason[256], came[192];
+	say_how(how, at, now, came, sizeof came);
 	*effect = (struct effect){.device = device->id};
 	if (current && seal_equal(current->mac, sealed->mac, STORE_DIGEST))
-		return confirm(tx, escrow, dossier, actor, how, at, now);
+		return confirm(tx, escrow, dossier, actor, came, at, now);
 	if (!sealed->blob.len)
 		return changed(device->udid);
 
-	char reason[256];
 	struct version older;
 	enum error replay = store_version_with_mac(tx, device->id, sealed->mac, &older);
+	effect->replay = replay == OK;
 	if (replay == OK)
-		snprintf(reason, sizeof reason, "%s; a replay: the token equals version %d", how,
+		snprintf(reason, sizeof reason, "%s; a replay: the token equals version %d", came,
 			 older.number);
 	else if (replay == ERR_NOT_FOUND)
-		snprintf(reason, sizeof reason, "%s", how);
+		snprintf(reason, sizeof reason, "%s", came);
 	else
 		return replay;
 
 	if (current) {
 		effect->ended = current->id;
 		TRY(end_current(tx, dossier, END_REPLACED, at));
+		fault_point("version-ended");
 	}
 	struct version version = {
 		.escrowed_at = at,
@@ -232,8 +249,8 @@ enum error token_keep_past(struct tx *tx, struct escrow *escrow, struct dossier 
 		.end = dossier->device.removed_at ? END_REMOVED : END_REPLACED,
 	};
 	char reason[256];
-	snprintf(reason, sizeof reason,
-		 "%s, sent before the last change: kept as a version that has ended", how);
+	snprintf(reason, sizeof reason, "%.120s, sent before the last change: " SAYS_KEPT_PAST,
+		 how);
 	TRY(add_version(tx, escrow, dossier, actor, sealed, reason, now, &version));
 	effect->added = version.id;
 	return OK;
@@ -312,24 +329,50 @@ enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
 	return store_blob(tx, version->id, blob);
 }
 
-enum error token_open(const struct escrow *escrow, const struct device *device,
-		      struct version *version, const struct bytes *blob, struct secret *token)
+enum error token_held(const struct secret *content, struct message *out)
 {
-	if (!escrow->key)
+	if (mdm_read_token(content->data, content->len, out) == ERR_MEMORY)
+		return ERR_MEMORY;
+	return out->token.len ? OK : fail(ERR_BAD_SEAL, "the seal holds no token");
+}
+
+/* Also where this key doesn't need it: a seal that was changed may open with no other key any more. */
+static enum error seal_unchanged(const struct device *device, const struct version *version,
+				 const struct bytes *blob)
+{
+	uint8_t digest[STORE_DIGEST];
+	TRY(seal_digest(blob->data, blob->len, digest));
+	return seal_equal(digest, version->digest, sizeof digest)
+		       ? OK
+		       : fail(ERR_BAD_SEAL,
+			      "device %s, version %d: the seal was changed; restore the store from "
+			      "a "
+			      "backup",
+			      device->udid, version->number);
+}
+
+enum error token_open(struct escrow *escrow, const struct device *device, struct version *version,
+		      const struct bytes *blob, struct secret *token)
+{
+	SCOPED(seal_key_scoped) struct seal_key *key = daily_take(escrow);
+	if (!key)
 		return fail(ERR_NO_KEY,
 			    "device %s: version %d is sealed, and there is no private key here: "
 			    "mount with -o key=URI",
 			    device->udid, version->number);
 	SCOPED(secret_free) struct secret content = {0};
-	enum error opened = seal_open(escrow->key, blob->data, blob->len, &content);
+	enum error opened = seal_open(key, blob->data, blob->len, &content);
+	if (opened == ERR_NO_KEY)
+		TRY(seal_unchanged(device, version, blob));
 	if (opened)
 		return fail(opened, "device %s, version %d: %s", device->udid, version->number,
 			    fail_why());
 
 	SCOPED(message_free) struct message message = {0};
-	if (mdm_read_token(content.data, content.len, &message) || !message.token.len)
-		return fail(ERR_BAD_SEAL, "device %s, version %d: the seal holds no token",
-			    device->udid, version->number);
+	enum error held = token_held(&content, &message);
+	if (held)
+		return fail(held, "device %s, version %d: %s", device->udid, version->number,
+			    fail_why());
 	if (strcasecmp(message.id, device->udid) != 0)
 		return fail(
 			ERR_BAD_SEAL,
@@ -344,6 +387,7 @@ enum error token_open(const struct escrow *escrow, const struct device *device,
 			"device %s, version %d: the seal holds another version's token; restore "
 			"the store from a backup",
 			device->udid, version->number);
+	TRY(seal_unchanged(device, version, blob));
 	memcpy(version->mac, mac, sizeof version->mac);
 	version->token_size = (uint32_t)message.token.len;
 	version->verified = true;

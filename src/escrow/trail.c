@@ -15,27 +15,32 @@
 
 #define HEX (2 * STORE_DIGEST)
 
-void trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
-		 uint8_t out[static STORE_DIGEST])
+enum error trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
+		       uint8_t out[static STORE_DIGEST])
 {
 	char hex[HEX + 1];
 	hex_write(before, STORE_DIGEST, hex);
-	seal_digest2(hex, HEX, line, len, out);
+	return seal_digest2(hex, HEX, line, len, out);
 }
 
 enum error trail_add(struct tx *tx, struct escrow *escrow, const struct event *event)
 {
 	struct trail_end end;
 	TRY(store_trail_end(tx, &end));
+	if (end.seq < 0 || end.seq == INT64_MAX)
+		return fail(ERR_IO,
+			    "%s: the store is damaged: its trail can't have a line %lld; "
+			    "`escrowfs verify` says more, then restore it from a backup",
+			    escrow->path, (long long)end.seq);
 	SCOPED(bytes_free) struct bytes line = {0};
 	TRY(json_event_write(event, end.seq + 1, &line));
 	uint8_t chain[STORE_DIGEST];
-	trail_chain(end.chain, (const char *)line.data, line.len, chain);
+	TRY(trail_chain(end.chain, (const char *)line.data, line.len, chain));
 	char hex[HEX + 1];
 	hex_write(chain, sizeof chain, hex);
 	TRY(bytes_print(&line, ",\"chain\":\"%s\"}\n", hex));
 	TRY(store_trail_add(tx, end.seq + 1, event->at, line.data, line.len, chain));
-	atomic_fetch_add(&escrow->counted[event->action], 1);
+	atomic_fetch_add(&escrow->counters.events[event->action], 1);
 	return OK;
 }
 
@@ -68,7 +73,9 @@ static enum error record_mount(struct escrow *escrow, enum action action, const 
 			      .outcome = "ok",
 			      .actor = actor,
 			      .reason = where};
-	return record(escrow, &event);
+	/* Without a mount there are no retrievals. */
+	struct record job = {.escrow = escrow, .event = event};
+	return store_change_vital(escrow->store, record_apply, &job);
 }
 
 enum error escrow_mounted(struct escrow *escrow, const struct actor *actor, const char *where)
@@ -122,15 +129,24 @@ enum error escrow_refuse(struct escrow *escrow, const struct actor *actor, const
 	return fail(code, "%s", refusal.reason);
 }
 
+/* A descriptor may outlive its device: what is refused there has its name all the same. */
+static void name_device(struct escrow *escrow, int64_t id, struct device *out)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	if (store_look(escrow->store, &tx) == OK && store_device(tx, id, out) == ERR_GONE)
+		(void)store_removed(tx, id, out);
+}
+
 enum error refuse_device(struct escrow *escrow, const struct actor *actor, int64_t id,
 			 enum error code)
 {
-	if (code == OK)
-		return OK;
+	/* A device that was taken away meanwhile: the caller's kernel looks its name up again. */
+	if (code == OK || code == ERR_GONE)
+		return code;
 	char why[512];
 	snprintf(why, sizeof why, "%s", fail_why());
 	struct device device = {0};
-	(void)escrow_device(escrow, id, &device);
+	name_device(escrow, id, &device);
 	fail(code, "%s", why);
 	return escrow_refuse(escrow, actor, *device.udid ? device.udid : NULL, code);
 }
@@ -155,7 +171,10 @@ void escrow_tick(struct escrow *escrow)
 {
 	write_counted(escrow, false);
 	follow(escrow);
+	store_keep_room(escrow->store);
 	growth_look(escrow);
+	if (escrow->mode == ESCROW_SERVE)
+		patrol_step(escrow->patrol, escrow->store, escrow->path);
 }
 
 void escrow_tick_all(struct escrow *escrow)

@@ -27,9 +27,11 @@
  * MUST: a descriptor that ends on an unfinished message leaves the store as it was. (test:
  * unfinished_nothing)
  * MUST: a reply with a token goes only to a descriptor that may be read. (test: get_needs_reading)
+ * MUST: what is read is the reply, and not a byte of memory behind it. (test: reply_and_no_more)
  */
 #include "inside.h"
 
+#include "fault.h"
 #include "json.h"
 
 #include <pthread.h>
@@ -39,6 +41,7 @@
 #include <strings.h>
 
 #define TOKEN_MAX ((size_t)64 * 1024)
+#define REPLY 1024 /* with a token of usual length */
 
 enum state { EMPTY, GATHERING, DONE, REFUSED };
 
@@ -52,6 +55,7 @@ struct writer {
 	enum state state;
 	enum mdm_form form;
 	struct secret text;
+	struct holding holding; /* of text, while it is gathered */
 	size_t body;   /* where the message starts behind header lines; SIZE_MAX: not known yet */
 	size_t looked; /* how far the search for its end has come */
 	struct json_scan scan; /* the same for JSON */
@@ -59,9 +63,12 @@ struct writer {
 
 	enum error verdict; /* REFUSED: what every call says */
 	char why[512];
+	char said
+		[514]; /* and what is read then: a line. It is no secret, and takes no secure memory */
 	struct effect effect; /* DONE: what can be undone */
 	struct actor last;    /* who wrote last, for what is found at the end */
 	struct secret reply;
+	struct holding reply_holding;
 	size_t replied;
 };
 
@@ -86,6 +93,26 @@ static size_t limit(const struct writer *writer)
 	return writer->target == WRITER_CHECKIN ? MDM_MESSAGE_MAX : TOKEN_MAX;
 }
 
+/* What is gathered and isn't whole stays between two calls, on the account of who called last. */
+static enum error hold(struct writer *writer)
+{
+	return holdings_set(writer->escrow->unfinished, &writer->holding, &writer->last,
+			    writer->text.cap);
+}
+
+/* Wipes what is gathered. */
+static void forget(struct writer *writer)
+{
+	secret_free(&writer->text);
+	(void)holdings_set(writer->escrow->unfinished, &writer->holding, NULL, 0);
+}
+
+static void forget_reply(struct writer *writer)
+{
+	secret_free(&writer->reply);
+	escrow_let_go(writer->escrow, &writer->reply_holding);
+}
+
 /* Puts a refusal on the trail, under the device's name where there is one. */
 static enum error put_on_trail(struct writer *writer, const struct actor *actor, enum error code)
 {
@@ -100,14 +127,11 @@ static enum error stay_refused(struct writer *writer, enum error code)
 	writer->state = REFUSED;
 	writer->verdict = code;
 	snprintf(writer->why, sizeof writer->why, "%s", fail_why());
-	secret_free(&writer->text);
-	if (writer->target == WRITER_CHECKIN) {
-		secret_free(&writer->reply);
-		if (secret_new(strlen(writer->why) + 1, &writer->reply) == OK) {
-			(void)secret_add(&writer->reply, writer->why, strlen(writer->why));
-			(void)secret_add(&writer->reply, "\n", 1);
-		}
-	}
+	forget(writer);
+	/* The sentence is read from its start, also by who has read a reply before. */
+	writer->replied = 0;
+	forget_reply(writer);
+	snprintf(writer->said, sizeof writer->said, "%s\n", writer->why);
 	return fail(code, "%s", writer->why);
 }
 
@@ -129,10 +153,11 @@ static enum error act_on_token(struct writer *writer, const uint8_t *text, size_
 		SCOPED(bytes_free) struct bytes blob = {0};
 		SCOPED(secret_free) struct secret content = {0};
 		TRY(seal_dearmor(text, len, &blob));
-		if (!escrow->key)
+		SCOPED(seal_key_scoped) struct seal_key *key = daily_take(escrow);
+		if (!key)
 			return fail(ERR_NO_KEY, "a sealed token can't be checked without a private "
 						"key: mount with -o key=URI");
-		enum error opened = seal_open(escrow->key, blob.data, blob.len, &content);
+		enum error opened = seal_open(key, blob.data, blob.len, &content);
 		if (opened)
 			return fail(opened == ERR_BAD_SEAL ? ERR_INVALID : opened, "%s",
 				    fail_why());
@@ -158,10 +183,19 @@ static enum error act_on_token(struct writer *writer, const uint8_t *text, size_
 static enum error act_on_checkin(struct writer *writer, const uint8_t *text, size_t len)
 {
 	SCOPED(message_free) struct message message = {0};
+	int64_t began = latency_clock();
+	bool recorded = false;
 	enum error result = mdm_read(text, len, time_now(), &message);
+	/* A reply that isn't read stays: there is room for it before a token is retrieved. */
+	if (!result && writer->readable && message.kind == MESSAGE_GET_BOOTSTRAP_TOKEN)
+		result = escrow_hold(writer->escrow, &writer->last, REPLY, &writer->reply_holding);
 	if (!result)
 		result = checkin_act(writer->escrow, &writer->last, &message, writer->readable,
-				     &writer->reply);
+				     &writer->reply, &recorded);
+	if (recorded)
+		return result;
+	if (!result)
+		latency_note(&writer->escrow->counters.checkin, began);
 	return escrow_refuse(writer->escrow, &writer->last, *message.id ? message.id : NULL,
 			     result);
 }
@@ -174,6 +208,7 @@ static enum error act(struct writer *writer, size_t end)
 			      fail(ERR_INVALID, "more bytes came in one piece with the message: "
 						"write one message a descriptor"));
 	enum error result;
+	fault_point("message-whole");
 	switch (writer->target) {
 	case WRITER_TOKEN:
 		result = act_on_token(writer, writer->text.data, end);
@@ -191,7 +226,8 @@ static enum error act(struct writer *writer, size_t end)
 	if (result)
 		return refuse(writer, result);
 	writer->state = DONE;
-	secret_free(&writer->text);
+	forget(writer);
+	fault_point("message-done");
 	return OK;
 }
 
@@ -324,7 +360,11 @@ static enum error take(struct writer *writer, const uint8_t *bytes, size_t n, ui
 	enum error form = check_form(writer);
 	if (form)
 		return refuse(writer, form);
-	return end ? act(writer, end) : OK;
+	if (end)
+		return act(writer, end);
+	/* What isn't whole stays, and for how long is up to who writes. */
+	enum error held = hold(writer);
+	return held ? refuse(writer, held) : OK;
 }
 
 enum error writer_write(struct writer *writer, const struct actor *actor, const void *bytes,
@@ -349,10 +389,18 @@ static enum error flush(struct writer *writer)
 	return fail(ERR_INVALID, "closed before the message was whole");
 }
 
+bool writer_gathers(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	bool gathers = writer->state == GATHERING;
+	pthread_mutex_unlock(&writer->mutex);
+	return gathers;
+}
+
 enum error writer_flush(struct writer *writer, const struct actor *actor)
 {
 	pthread_mutex_lock(&writer->mutex);
-	if (writer->state == GATHERING)
+	if (writer->state == GATHERING && actor)
 		writer->last = *actor;
 	enum error result = flush(writer);
 	pthread_mutex_unlock(&writer->mutex);
@@ -385,9 +433,11 @@ static enum error read_reply(struct writer *writer, size_t size, const void **da
 		(void)act(writer, writer->text.len);
 	if (writer->state == EMPTY || writer->state == GATHERING)
 		return fail(ERR_INVALID, "write the whole message first, then read the reply");
-	size_t left = writer->reply.len - writer->replied;
+	bool refused = writer->state == REFUSED;
+	const uint8_t *reply = refused ? (const uint8_t *)writer->said : writer->reply.data;
+	size_t left = (refused ? strlen(writer->said) : writer->reply.len) - writer->replied;
 	*n = size < left ? size : left;
-	*data = *n ? writer->reply.data + writer->replied : NULL;
+	*data = *n ? reply + writer->replied : NULL;
 	writer->replied += *n;
 	return OK;
 }
@@ -396,7 +446,7 @@ enum error writer_read(struct writer *writer, const struct actor *actor, size_t 
 		       const void **data, size_t *n)
 {
 	pthread_mutex_lock(&writer->mutex);
-	if (writer->state == GATHERING)
+	if (writer->state == GATHERING && actor)
 		writer->last = *actor;
 	enum error result = read_reply(writer, size, data, n);
 	pthread_mutex_unlock(&writer->mutex);
@@ -411,8 +461,8 @@ void writer_free(struct writer *writer)
 		(void)put_on_trail(writer, &writer->last,
 				   fail(ERR_INVALID, "closed on an unfinished message: nothing "
 						     "was changed"));
-	secret_free(&writer->text);
-	secret_free(&writer->reply);
+	forget_reply(writer);
+	forget(writer);
 	pthread_mutex_destroy(&writer->mutex);
 	free(writer);
 }

@@ -4,7 +4,9 @@
  */
 #include "inside.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +28,35 @@ static void proc_read(pid_t pid, const char *name, char *out, size_t size)
 	out[n > 0 ? n : 0] = 0;
 }
 
-/* The process of a thread: itself when /proc doesn't say. */
+static bool is_ours;
+
+static void look_whose(void)
+{
+	char self[24];
+	ssize_t n = readlink("/proc/self", self, sizeof self - 1);
+	self[n > 0 ? n : 0] = 0;
+	is_ours = strtol(self, NULL, 10) == getpid();
+}
+
+/*
+ * In a PID namespace of our own, with the /proc of another one, a process's number is a stranger's
+ * there.
+ */
+static bool proc_is_ours(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, look_whose);
+	return is_ours;
+}
+
+/*
+ * The process of a thread: itself when /proc doesn't say. What /proc says is long, and most threads that
+ * ask are the first of their process: there is no such thread in another one.
+ */
 static pid_t process_of(pid_t thread)
 {
+	if (tgkill(thread, thread, 0) == 0 || errno == EPERM || !proc_is_ours())
+		return thread;
 	char status[512];
 	proc_read(thread, "status", status, sizeof status);
 	const char *line = strstr(status, "\nTgid:");
@@ -37,6 +65,9 @@ static pid_t process_of(pid_t thread)
 
 static void look_up(pid_t process, struct actor *out)
 {
+	out->pid = (int32_t)process;
+	if (!proc_is_ours())
+		return;
 	char loginuid[24];
 	proc_read(process, "loginuid", loginuid, sizeof loginuid);
 	char *end;
@@ -47,7 +78,6 @@ static void look_up(pid_t process, struct actor *out)
 	char *newline = strrchr(out->command, '\n');
 	if (newline)
 		*newline = 0;
-	out->pid = (int32_t)process;
 }
 
 void actor_of(fuse_req_t req, struct actor *out)
@@ -59,6 +89,14 @@ void actor_of(fuse_req_t req, struct actor *out)
 	 */
 	if (context->pid)
 		look_up(process_of(context->pid), out);
+}
+
+const struct actor *actor_if_it_matters(fuse_req_t req, struct writer *writer, struct actor *room)
+{
+	if (!writer_gathers(writer))
+		return NULL;
+	actor_of(req, room);
+	return room;
 }
 
 void actor_self(struct actor *out)

@@ -1,6 +1,7 @@
 /* Attributes: what stat(2) shows, and chmod, chown, truncate and utimes. */
 #include "changes.h"
 #include "file.h"
+#include "known.h"
 
 #include <string.h>
 
@@ -17,6 +18,11 @@
 struct timespec time_spec(int64_t at)
 {
 	return (struct timespec){.tv_sec = at / SECOND, .tv_nsec = at % SECOND};
+}
+
+int64_t time_of(struct timespec at)
+{
+	return at.tv_sec * SECOND + at.tv_nsec;
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -76,13 +82,13 @@ static int64_t modified_at(const struct fs *fs, const struct node *node)
 }
 
 /* A link has no setting of its own: it belongs to whom its directory belongs. */
-static enum error access_of(struct fs *fs, const struct node *node, struct access *out)
+static enum error owner_of(struct fs *fs, const struct node *node, struct owner *out)
 {
 	struct node directory = *node;
 	if (node->kind == KIND_LINK)
 		node_fixed(tree_fixed(NODE_BY + node->by), &directory);
 	struct access_node access = node_access(&directory);
-	TRY(escrow_access(fs->escrow, &access, out));
+	TRY(escrow_owner(fs->escrow, &access, out));
 	if (node->kind == KIND_LINK)
 		out->mode = (uint32_t)node->entry->mode;
 	return OK;
@@ -90,17 +96,17 @@ static enum error access_of(struct fs *fs, const struct node *node, struct acces
 
 enum error node_attr(struct fs *fs, const struct node *node, struct stat *out)
 {
-	struct access access;
-	TRY(access_of(fs, node, &access));
+	struct owner owner;
+	TRY(owner_of(fs, node, &owner));
 	*out = (struct stat){
 		.st_ino = node->number,
-		.st_mode = node->entry->type | access.mode,
+		.st_mode = node->entry->type | owner.mode,
 		.st_nlink = 1,
-		.st_uid = access.uid,
-		.st_gid = access.gid,
+		.st_uid = owner.uid,
+		.st_gid = owner.gid,
 		.st_blksize = BLOCK,
 	};
-	set_times(out, modified_at(fs, node), access.changed_at);
+	set_times(out, modified_at(fs, node), owner.changed_at);
 	if (node->kind == KIND_LINK) {
 		char target[NODE_PATH];
 		node_target(node, target);
@@ -130,10 +136,7 @@ double node_entry_timeout(const struct fs *fs, const struct node *node)
 	return node->number == NODE_CHECKIN ? 0 : LONG_TIMEOUT;
 }
 
-/*
- * Each lookup of /checkin has an inode of its own, since the kernel lets one writer at a time
- * into an inode; all show one st_ino.
- */
+/* /checkin has many inodes; all show one st_ino. */
 enum error node_entry(struct fs *fs, const struct node *node, struct fuse_entry_param *out)
 {
 	*out = (struct fuse_entry_param){
@@ -142,8 +145,14 @@ enum error node_entry(struct fs *fs, const struct node *node, struct fuse_entry_
 		.entry_timeout = node_entry_timeout(fs, node),
 	};
 	if (node->number == NODE_CHECKIN)
-		out->ino = tree_checkin_node(atomic_fetch_add(&fs->checkins, 1));
+		out->ino = checkin_number(fs);
 	return node_attr(fs, node, &out->attr);
+}
+
+void node_entry_like(struct fuse_entry_param *entry, int64_t set_at, const struct device *device)
+{
+	entry->ino = entry->attr.st_ino = tree_device_node(device->id, FILE_DIRECTORY);
+	set_times(&entry->attr, device->created_at, set_at);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
@@ -226,9 +235,17 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 	enum error result = node_find(fs, number, &node);
 	if (!result)
 		result = set(fs, &node, &actor, attr, to_set, info ? handle_of(info) : NULL);
-	/* As it is now. */
+	bool done = !result;
+	/*
+	 * As it is now: what is known of it is as old as what the kernel was told. As it was where the
+	 * device was taken away since: what was asked for is done.
+	 */
+	if (done && node.kind == KIND_DEVICE)
+		known_forget(fs->known, node.device.id);
 	if (!result)
 		result = node_find(fs, number, &node);
+	if (result == ERR_GONE && done)
+		result = OK;
 	if (!result)
 		result = node_attr(fs, &node, &reply.entry.attr);
 	if (result)

@@ -10,10 +10,14 @@
 #define PAGE_ENTRIES 128
 
 struct page {
+	int limit;	 /* how many are wanted: PAGE_ENTRIES at the most */
+	bool attributes; /* of the devices, as far as a listing shows them, are wanted, too */
 	int count;
 	struct {
 		int64_t cursor; /* where the listing goes on behind this entry */
-		int64_t device;
+		struct device
+			device; /* of which id is known; the rest as store_glances() if at all */
+		bool shown;	/* the rest is there */
 		char name[FACT_TEXT];
 	} entry[PAGE_ENTRIES];
 };
@@ -22,8 +26,11 @@ struct catalog {
 	/* ERR_NOT_FOUND. */
 	enum error (*find)(struct fs *, const struct node *directory, const char *name,
 			   struct node *out);
-	/* The entries after a cursor (0: the first); none: the end. */
+	/* The entries after a cursor (0: the first); less than wanted: the end. */
 	enum error (*list)(struct fs *, const struct node *directory, int64_t after, struct page *);
+	/* They are the UDIDs of all devices by number: without attributes they can be had from
+	   escrow_devices(). */
+	bool plain;
 };
 
 /*

@@ -1,41 +1,46 @@
 /*
  * The kernel keeps attributes, names and the pages of security.json and bootstrap_status for an
  * hour. After a change it must be told to drop them, and before the call that made the change
- * returns: whoever looks then, looks at the new state. One thread does the telling.
+ * returns: whoever looks then, looks at the new state.
  *
  * Who is told what. Every change of a device has a number, and the store lists the devices after
- * a number (escrow_changes()), those that another process changed too. For each the thread drops
+ * a number (escrow_changes()), those that another process changed too. For each the kernel drops
  * the attributes of the directory and the attributes and pages of the two kept files. `token`
  * needs nothing: the kernel asks for its attributes every time and keeps no pages. A name needs
  * nothing either: the inode of a device that was taken away answers ESTALE, and on that the
  * kernel looks the name up again. A policy stands behind the attributes of all devices, so when
  * one is set, all are told of, in pages.
  *
- * Who waits for whom. A handler never tells the kernel anything itself, and never waits for this
- * thread. It hands its finished answer over and goes on to the next request; the thread tells,
- * then sends. What may the thread wait for? fuse_lowlevel_notify_inval_inode() takes no inode's
- * lock, only the locks of pages that are being read in. Those are held by reads of kept files,
- * and such a read is the one request that is always answered by its handler (plain.c). So
- * whatever locks the callers of waiting requests hold (a direct write and chmod hold their
- * file's, mkdir and rmdir their directory's), none of them is wanted here. That is why there is
- * no fuse_lowlevel_notify_inval_entry() in this program: it takes the lock of the directory,
- * which the caller of a waiting mkdir holds.
+ * Who tells. One at a time. A worker whose answer has to wait puts it in a queue. If nobody tells, it
+ * does so itself, and sends what is in the queue, until nothing is; else it goes on, and its answer is
+ * sent by who tells, after looking once more. What takes long, a walk over all devices, and what other
+ * processes change is told of by a thread, which looks once a second.
  *
- * Old text in new pages. A read that is being answered while the thread tells holds its page's
- * lock, and the page is dropped right afterwards. But a descriptor that was opened before the
- * change can be read just after that. Therefore descriptors take the new text as soon as `told`
- * has passed their device's change; and a read that came in after the pages were dropped but
- * before `told` was set (`readings` counts them) makes the thread drop the pages again, before it
- * answers anybody (`settled`).
+ * Who waits for whom. Before it tells a worker steps aside (workers.h), so that another one takes
+ * requests, and it waits for no one else. What may the telling wait for?
+ * fuse_lowlevel_notify_inval_inode() takes no inode's lock, only the locks of pages that are being
+ * read in. Those are held by reads of kept files, and such a read is the one request that is always
+ * answered by its handler (plain.c). So whatever locks the callers of waiting requests hold (a direct
+ * write and chmod hold their file's, mkdir and rmdir their directory's), none of them is wanted here.
+ * That is why there is no fuse_lowlevel_notify_inval_entry() in this program: it takes the lock of the
+ * directory, which the caller of a waiting mkdir holds.
+ *
+ * Old text in new pages. A read that is being answered during the telling holds its page's lock, and
+ * the page is dropped right afterwards. But a descriptor that was opened before the change can be read
+ * just after that. Therefore descriptors take the new text as soon as `told` has passed their device's
+ * change; and a read that came in after the pages were dropped but before `told` was set (`readings`
+ * counts them) makes the teller drop the pages again, before it answers anybody (`settled`).
  *
  *     handler:  count itself in readings; read told; answer with the old or the new text
- *     thread:   look at readings; drop; set told; readings grew? drop again; set settled; answer
+ *     teller:   look at readings; drop; set told; readings grew? drop again; set settled; answer
  *
  * Whatever order these interleave in, a read that took the old text was counted before the second
  * look.
  */
 #include "changes.h"
+#include "workers.h"
 
+#include "known.h"
 #include "log.h"
 
 #include <errno.h>
@@ -62,11 +67,11 @@ struct changes {
 	pthread_t thread;
 	pthread_mutex_t mutex; /* over what follows; held for moments only, never while telling */
 	pthread_cond_t wake;
-	bool running, stop;
+	bool running, stop, telling;
 	struct waiting *first, **end;
-	unsigned policies; /* 1 << enum device_file: set, and not yet begun to be told of */
+	atomic_uint policies; /* 1 << enum device_file: set, and not yet begun to be told of */
 
-	/* The thread's own: a walk over all devices. */
+	/* The teller's own: a walk over all devices. */
 	unsigned walking;
 	int64_t walked;
 };
@@ -75,7 +80,7 @@ static int64_t monotonic(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SECOND + now.tv_nsec;
+	return time_of(now);
 }
 
 /* ---- for handlers ---- */
@@ -107,32 +112,12 @@ void changes_access(struct changes *changes, const struct node *node)
 	pthread_mutex_unlock(&changes->mutex);
 }
 
-static bool all_told(struct changes *changes)
+/* A change of another process is told of within a second, whatever is answered meanwhile. */
+static bool all_told(const struct changes *changes)
 {
-	int64_t number;
-	return changes->fs->sealed || (escrow_change_number(changes->fs->escrow, &number) == OK &&
-				       number <= atomic_load(&changes->settled));
-}
-
-void changes_answer(struct changes *changes, fuse_req_t req, struct reply *reply)
-{
-	bool told = all_told(changes), queued = false;
-	struct waiting *waiting = malloc(sizeof *waiting);
-	if (waiting) {
-		*waiting = (struct waiting){.req = req, .reply = *reply};
-		pthread_mutex_lock(&changes->mutex);
-		queued = changes->running && (!told || changes->policies);
-		if (queued) {
-			*changes->end = waiting;
-			changes->end = &waiting->next;
-			pthread_cond_signal(&changes->wake);
-		}
-		pthread_mutex_unlock(&changes->mutex);
-	}
-	if (queued)
-		return;
-	free(waiting);
-	reply_send(req, reply);
+	return changes->fs->sealed ||
+	       (escrow_changed(changes->fs->escrow) <= atomic_load(&changes->settled) &&
+		!atomic_load(&changes->policies));
 }
 
 /* ---- telling ---- */
@@ -173,20 +158,20 @@ static void drop_files(const struct changes *changes, const struct batch *batch)
 }
 
 /* /devices is as new as the last device that came or went. */
-static void note_arrivals(struct changes *changes, const struct batch *batch)
+static void note_arrivals(struct changes *changes, int64_t newest)
 {
-	int64_t newest;
-	if (!batch->count || escrow_devices_at(changes->fs->escrow, &newest) ||
-	    newest == atomic_load(&changes->devices_at))
+	if (newest == atomic_load(&changes->devices_at))
 		return;
 	atomic_store(&changes->devices_at, newest);
 	drop_attributes(changes, NODE_DEVICES);
 }
 
-static void tell_batch(struct changes *changes, const struct batch *batch)
+static void tell_batch(struct changes *changes, const struct batch *batch, int64_t devices_at)
 {
 	uint_fast64_t readings = atomic_load(&changes->readings);
-	note_arrivals(changes, batch);
+	note_arrivals(changes, devices_at);
+	for (int i = 0; i < batch->count; i++)
+		known_forget(changes->fs->known, batch->device[i]);
 	for (int i = 0; i < batch->count; i++)
 		drop_attributes(changes, tree_device_node(batch->device[i], FILE_DIRECTORY));
 	drop_files(changes, batch);
@@ -198,17 +183,12 @@ static void tell_batch(struct changes *changes, const struct batch *batch)
 
 static void tell(struct changes *changes)
 {
-	int64_t number;
 	struct batch batch;
-	enum error result = escrow_change_number(changes->fs->escrow, &number);
-	if (!result && number <= atomic_load(&changes->settled))
-		return;
 	do {
+		int64_t devices_at;
 		batch.count = 0;
-		if (!result)
-			result = escrow_changes(changes->fs->escrow, atomic_load(&changes->told),
-						BATCH, collect, &batch);
-		if (result) {
+		if (escrow_changes(changes->fs->escrow, atomic_load(&changes->told), BATCH, collect,
+				   &batch, &devices_at)) {
 			log_say(LOG_LEVEL_WARNING,
 				"the store doesn't say what changed, and what the kernel keeps may "
 				"be old: %s",
@@ -216,7 +196,7 @@ static void tell(struct changes *changes)
 			return;
 		}
 		if (batch.count)
-			tell_batch(changes, &batch);
+			tell_batch(changes, &batch, devices_at);
 	} while (batch.count == BATCH);
 }
 
@@ -245,28 +225,13 @@ static void walk(struct changes *changes)
 		changes->walked = batch.device[batch.count - 1];
 }
 
-/* ---- the thread ---- */
-
-/* Sleeps until there is something to do. True: also the second is over. */
-static bool sleep_until(struct changes *changes, int64_t due)
-{
-	struct timespec until = time_spec(due);
-	while (!changes->first && !changes->policies && !changes->walking && !changes->stop)
-		if (pthread_cond_timedwait(&changes->wake, &changes->mutex, &until) == ETIMEDOUT)
-			break;
-	return monotonic() >= due;
-}
+/* ---- who tells ---- */
 
 static struct waiting *take(struct changes *changes)
 {
 	struct waiting *first = changes->first;
 	changes->first = NULL;
 	changes->end = &changes->first;
-	if (changes->policies) {
-		changes->walking |= changes->policies;
-		changes->walked = 0;
-		changes->policies = 0;
-	}
 	return first;
 }
 
@@ -280,29 +245,119 @@ static void answer(struct waiting *first)
 	}
 }
 
+static bool is_work(const struct changes *changes)
+{
+	return changes->first || changes->policies || changes->walking || changes->stop;
+}
+
+/* A worker tells, as long as answers wait and nothing else does. It holds the mutex. */
+static void tell_and_answer(struct changes *changes)
+{
+	changes->telling = true;
+	while (changes->first && !changes->policies) {
+		struct waiting *first = take(changes);
+		pthread_mutex_unlock(&changes->mutex);
+		tell(changes);
+		answer(first);
+		pthread_mutex_lock(&changes->mutex);
+	}
+	changes->telling = false;
+	if (is_work(changes))
+		pthread_cond_signal(&changes->wake);
+}
+
+/* False: nothing is queued any more. */
+static bool queue(struct changes *changes, struct waiting *waiting)
+{
+	pthread_mutex_lock(&changes->mutex);
+	bool running = changes->running;
+	if (running) {
+		*changes->end = waiting;
+		changes->end = &waiting->next;
+		if (!changes->telling && !changes->policies && !changes->walking)
+			tell_and_answer(changes);
+		else if (!changes->telling)
+			pthread_cond_signal(&changes->wake);
+	}
+	pthread_mutex_unlock(&changes->mutex);
+	return running;
+}
+
+void changes_answer(struct changes *changes, fuse_req_t req, struct reply *reply)
+{
+	struct waiting *waiting = NULL;
+	if (!all_told(changes))
+		waiting = malloc(sizeof *waiting);
+	if (waiting) {
+		*waiting = (struct waiting){.req = req, .reply = *reply};
+		workers_step_aside(changes->fs->workers);
+		if (queue(changes, waiting))
+			return;
+		free(waiting);
+	}
+	reply_send(req, reply);
+}
+
+void changes_answer_own(struct changes *changes, fuse_req_t req, struct reply *reply)
+{
+	if (workers_aside())
+		changes_answer(changes, req, reply);
+	else
+		reply_send(req, reply);
+}
+
+/* ---- the thread ---- */
+
+/* Sleeps until there is something to do. False: a worker is about to do it. */
+static bool sleep_until(struct changes *changes, int64_t due)
+{
+	struct timespec until = time_spec(due);
+	int result = 0;
+	while ((changes->telling || !is_work(changes)) && result != ETIMEDOUT)
+		result = pthread_cond_timedwait(&changes->wake, &changes->mutex, &until);
+	return !changes->telling;
+}
+
+/* What waits, and what other processes changed. It holds the mutex. */
+static void do_all(struct changes *changes)
+{
+	struct waiting *first = take(changes);
+	if (changes->policies) {
+		changes->walking |= changes->policies;
+		changes->walked = 0;
+		changes->policies = 0;
+	}
+	/* Nothing is queued any more once this is false. */
+	changes->running = !changes->stop;
+	changes->telling = true;
+	pthread_mutex_unlock(&changes->mutex);
+
+	tell(changes);
+	int64_t enough = monotonic() + WALK_BEFORE_ANSWER;
+	while (changes->walking && monotonic() < enough)
+		walk(changes);
+	answer(first);
+
+	pthread_mutex_lock(&changes->mutex);
+	changes->telling = false;
+}
+
 static void *serve(void *context)
 {
 	struct changes *changes = context;
 	int64_t due = monotonic() + SECOND;
-	bool running = true;
-	while (running) {
-		pthread_mutex_lock(&changes->mutex);
-		bool second = sleep_until(changes, due);
-		struct waiting *first = take(changes);
-		/* Nothing is queued any more once this is false. */
-		running = changes->running = !changes->stop;
+	pthread_mutex_lock(&changes->mutex);
+	while (changes->running) {
+		if (sleep_until(changes, due))
+			do_all(changes);
+		if (monotonic() < due)
+			continue;
+		due = monotonic() + SECOND;
 		pthread_mutex_unlock(&changes->mutex);
-
-		tell(changes);
-		int64_t enough = monotonic() + WALK_BEFORE_ANSWER;
-		while (changes->walking && monotonic() < enough)
-			walk(changes);
-		answer(first);
-		if (second) {
-			due = monotonic() + SECOND;
-			escrow_tick(changes->fs->escrow);
-		}
+		escrow_tick(changes->fs->escrow);
+		pthread_mutex_lock(&changes->mutex);
 	}
+	pthread_mutex_unlock(&changes->mutex);
 	return NULL;
 }
 

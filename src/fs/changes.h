@@ -18,9 +18,15 @@ void changes_free(struct changes *);
 /*
  * Answers a request that may have changed something, or whose answer presumes that the kernel
  * knows the newest state: at once when the kernel was told of everything, else when it is. Takes
- * what the reply holds. Never waits.
+ * what the reply holds. The last thing that a handler does: it may tell the kernel, and answer others.
  */
 void changes_answer(struct changes *, fuse_req_t, struct reply *);
+
+/*
+ * The same for a request whose answer presumes nothing: at once, too, if this worker made no change for
+ * it. (Whoever makes one waits for the disk, and stepped aside before: workers.h.)
+ */
+void changes_answer_own(struct changes *, fuse_req_t, struct reply *);
 
 /*
  * Owner, mode or ACL of this node was set: where it is a policy, that of every device may have

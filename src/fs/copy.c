@@ -67,8 +67,8 @@ static enum error copy_text(struct walk *walk, const struct fs_copied *copied,
 	TRY(to->enter(to->context, copied));
 	if (handle && handle->token.len)
 		TRY(to->piece(to->context, handle->token.data, handle->token.len));
-	else if (handle && handle->text.len)
-		TRY(to->piece(to->context, handle->text.data, handle->text.len));
+	else if (handle && handle->text)
+		TRY(to->piece(to->context, handle->text->data, handle->text->len));
 	else if (!handle)
 		TRY(copy_trail(walk));
 	return to->leave(to->context, copied);
@@ -170,14 +170,14 @@ static enum error copy_listed(struct walk *walk, const struct node *directory, i
 
 static enum error copy_catalog(struct walk *walk, const struct node *directory)
 {
-	struct page page = {.count = PAGE_ENTRIES};
-	for (int64_t after = 0; page.count == PAGE_ENTRIES;) {
+	struct page page = {.limit = PAGE_ENTRIES, .count = PAGE_ENTRIES};
+	for (int64_t after = 0; page.count == page.limit;) {
 		page.count = 0;
 		TRY(directory->entry->catalog->list(&walk->fs, directory, after, &page));
 		for (int i = 0; i < page.count && going_on(walk); i++) {
 			after = page.entry[i].cursor;
-			if (page.entry[i].device)
-				TRY(copy_listed(walk, directory, page.entry[i].device,
+			if (page.entry[i].device.id)
+				TRY(copy_listed(walk, directory, page.entry[i].device.id,
 						page.entry[i].name));
 		}
 		if (!going_on(walk))

@@ -4,19 +4,24 @@
  * the store's.
  */
 #include "catalog.h"
+#include "known.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define CATALOG 256
+#define LISTING_MAX ((size_t)64 * 1024) /* bytes in one answer, on the worker's stack */
+#define SHORTEST "1"			/* of all names */
 
 struct listing {
 	struct fs *fs;
 	fuse_req_t req;
 	const struct node *directory;
 	bool plus;
-	char *buffer;
+	char buffer[LISTING_MAX];
 	size_t size, used;
+	struct fuse_entry_param device; /* of a device's directory that nobody set anything on */
+	int64_t set_at;			/* when its policy was */
+	bool stopped;			/* at one that somebody did */
 };
 
 /*
@@ -53,7 +58,7 @@ static bool put_node(struct listing *listing, const char *name, const struct nod
 		     int64_t offset)
 {
 	struct fuse_entry_param entry;
-	if (!listing->plus || (node->entry->fresh && node->kind == KIND_FIXED))
+	if (!listing->plus || (node->entry->fresh && !listing->fs->sealed))
 		return put_bare(listing, name, node->number, node->entry->type, offset);
 	if (node_entry(listing->fs, node, &entry))
 		return true;
@@ -136,31 +141,54 @@ static bool put_fixed(struct listing *listing, int64_t offset)
 	return true;
 }
 
+/* ---- what the store lists ---- */
+
+static mode_t type_in(const struct node *directory)
+{
+	return directory->number == NODE_DEVICES || directory->number == NODE_REMOVED ? S_IFDIR
+										      : S_IFLNK;
+}
+
+/* How many there is room for, and one that there isn't, which ends it. */
+static int room_for(const struct listing *listing)
+{
+	struct fuse_entry_param entry = {0};
+	size_t one = listing->plus
+			     ? fuse_add_direntry_plus(listing->req, NULL, 0, SHORTEST, &entry, 0)
+			     : fuse_add_direntry(listing->req, NULL, 0, SHORTEST, &entry.attr, 0);
+	return (int)((listing->size - listing->used) / one) + 1;
+}
+
+/* False: there is no room for it. One that went meanwhile is left out. */
 static bool put_listed(struct listing *listing, const struct page *page, int i)
 {
-	int64_t id = page->entry[i].device, offset = page->entry[i].cursor + CATALOG;
+	const struct node *directory = listing->directory;
+	int64_t id = page->entry[i].device.id, offset = page->entry[i].cursor + CATALOG;
 	const char *name = page->entry[i].name;
-	bool removed = listing->directory->number == NODE_REMOVED;
-	bool link = listing->directory->number != NODE_DEVICES && !removed;
 	struct device device;
 	struct node node;
 	if (!id)
 		return true;
 	if (!listing->plus)
-		return put_bare(listing, name, catalog_number(listing->directory, id),
-				link ? S_IFLNK : S_IFDIR, offset);
-	if (removed ? escrow_removed(listing->fs->escrow, id, &device)
-		    : escrow_device(listing->fs->escrow, id, &device))
+		return put_bare(listing, name, catalog_number(directory, id), type_in(directory),
+				offset);
+	if (page->entry[i].shown)
+		device = page->entry[i].device;
+	else if (directory->number == NODE_REMOVED
+			 ? escrow_removed(listing->fs->escrow, id, &device)
+			 : known_device(listing->fs, id, &device))
 		return true;
-	catalog_node(listing->directory, &device, &node);
+	catalog_node(directory, &device, &node);
 	return put_node(listing, name, &node, offset);
 }
 
-static enum error put_catalog(struct listing *listing, int64_t after)
+static enum error put_pages(struct listing *listing, int64_t after)
 {
 	const struct catalog *catalog = listing->directory->entry->catalog;
-	struct page page;
-	for (;;) {
+	struct page page = {.attributes = listing->plus};
+	do {
+		int room = room_for(listing);
+		page.limit = room < PAGE_ENTRIES ? room : PAGE_ENTRIES;
 		page.count = 0;
 		TRY(catalog->list(listing->fs, listing->directory, after, &page));
 		for (int i = 0; i < page.count; i++) {
@@ -168,9 +196,52 @@ static enum error put_catalog(struct listing *listing, int64_t after)
 				return OK;
 			after = page.entry[i].cursor;
 		}
-		if (page.count < PAGE_ENTRIES)
+	} while (page.count == page.limit);
+	return OK;
+}
+
+/* From the store to the kernel without a stop: a fleet is listed at its pace. */
+static bool put_name(void *context, int64_t id, const char *udid)
+{
+	struct listing *listing = context;
+	return put_bare(listing, udid, catalog_number(listing->directory, id),
+			type_in(listing->directory), id + CATALOG);
+}
+
+static bool put_device(void *context, const struct device *device)
+{
+	struct listing *listing = context;
+	listing->stopped = device->pinned >> FILE_DIRECTORY & 1;
+	if (listing->stopped)
+		return false;
+	node_entry_like(&listing->device, listing->set_at, device);
+	return put(listing, device->udid, &listing->device, device->id + CATALOG);
+}
+
+static enum error put_devices(struct listing *listing, int64_t *after)
+{
+	struct node any;
+	node_device(&(struct device){.id = 0}, FILE_DIRECTORY, &any);
+	TRY(node_entry(listing->fs, &any, &listing->device));
+	listing->set_at = time_of(listing->device.attr.st_ctim);
+	TRY(escrow_glances(listing->fs->escrow, *after, room_for(listing), put_device, listing));
+	if (listing->device.ino)
+		*after = (int64_t)(listing->device.ino / FILES_PER_DEVICE);
+	return OK;
+}
+
+static enum error put_catalog(struct listing *listing, int64_t after)
+{
+	const struct node *directory = listing->directory;
+	if (!listing->plus && directory->entry->catalog->plain)
+		return escrow_devices(listing->fs->escrow, STATUS_COUNT, after, room_for(listing),
+				      put_name, listing);
+	if (listing->plus && directory->number == NODE_DEVICES) {
+		TRY(put_devices(listing, &after));
+		if (!listing->stopped)
 			return OK;
 	}
+	return put_pages(listing, after);
 }
 
 static enum error list(struct listing *listing, int64_t offset)
@@ -215,16 +286,14 @@ static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t
 {
 	struct fs *fs = fs_of(req);
 	struct node directory;
-	struct listing listing = {.fs = fs,
-				  .req = req,
-				  .directory = &directory,
-				  .plus = plus,
-				  .size = size,
-				  .buffer = malloc(size)};
-	if (!listing.buffer) {
-		fuse_reply_err(req, reply_errno(ERR_MEMORY));
-		return;
-	}
+	struct listing listing; /* the buffer isn't filled with zeros */
+	listing.fs = fs;
+	listing.req = req;
+	listing.directory = &directory;
+	listing.plus = plus;
+	listing.size = size < LISTING_MAX ? size : LISTING_MAX;
+	listing.used = 0;
+	listing.stopped = false;
 	enum error result = node_find(fs, number, &directory);
 	if (!result)
 		result = list(&listing, offset);
@@ -232,7 +301,6 @@ static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t
 		fuse_reply_err(req, reply_errno(result));
 	else
 		fuse_reply_buf(req, listing.buffer, listing.used);
-	free(listing.buffer);
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,

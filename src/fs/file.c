@@ -71,8 +71,12 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		refuse(req, &node, result);
 		return;
 	}
-	struct actor actor;
-	actor_of(req, &actor);
+	struct actor actor = {0};
+	bool event = reads(info) && node.entry->file->recorded;
+	if (event)
+		actor_of(req, &actor);
+	/* A close says something only to who wrote. */
+	info->noflush = !writes(info);
 	result = handle_new(fs, &node, &handle);
 	if (!result)
 		result = open_file(fs, &node, &actor, handle, info);
@@ -83,8 +87,13 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	} else {
 		handle_put(info, handle);
 		reply.file = *info;
+		if (node.number == NODE_CHECKIN)
+			checkin_opened(fs, number);
 	}
-	changes_answer(fs->changes, req, &reply);
+	if (event)
+		changes_answer(fs->changes, req, &reply);
+	else
+		reply_send(req, &reply);
 }
 
 /* ---- read ---- */
@@ -94,6 +103,12 @@ void file_reply_text(fuse_req_t req, const void *text, size_t len, size_t size, 
 	size_t at = offset < 0 || (uint64_t)offset > len ? len : (size_t)offset;
 	size_t n = size < len - at ? size : len - at;
 	fuse_reply_buf(req, n ? (const char *)text + at : NULL, n);
+}
+
+void file_reply_content(fuse_req_t req, const struct content *content, size_t size, off_t offset)
+{
+	file_reply_text(req, content ? content->data : NULL, content ? content->len : 0, size,
+			offset);
 }
 
 void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
@@ -106,7 +121,7 @@ void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 	if (file->read)
 		file->read(handle, req, size, offset, info);
 	else
-		file_reply_text(req, handle->text.data, handle->text.len, size, offset);
+		file_reply_content(req, handle->text, size, offset);
 	handle_drop(handle);
 }
 
@@ -127,7 +142,7 @@ void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size,
 	secret_wipe((void *)bytes, size);
 	if (result)
 		reply = reply_error(result);
-	changes_answer(handle->fs->changes, req, &reply);
+	changes_answer_own(handle->fs->changes, req, &reply);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
@@ -138,10 +153,10 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		fuse_reply_err(req, 0);
 		return;
 	}
-	struct actor actor;
-	actor_of(req, &actor);
-	struct reply reply = reply_error(writer_flush(handle->writer, &actor));
-	changes_answer(handle->fs->changes, req, &reply);
+	struct actor room;
+	const struct actor *actor = actor_if_it_matters(req, handle->writer, &room);
+	struct reply reply = reply_error(writer_flush(handle->writer, actor));
+	changes_answer_own(handle->fs->changes, req, &reply);
 }
 
 /* What was acted on is on disk already. */
@@ -155,7 +170,9 @@ void op_fsync(fuse_req_t req, fuse_ino_t number, int data, struct fuse_file_info
 
 void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
-	(void)number;
-	handle_drop(handle_of(info));
+	struct handle *handle = handle_of(info);
+	if (handle->entry->node == NODE_CHECKIN)
+		checkin_closed(handle->fs, number);
+	handle_drop(handle);
 	fuse_reply_err(req, 0);
 }

@@ -16,6 +16,7 @@ struct file {
 			   struct fuse_file_info *);
 	/* Answers the request. NULL: the handle's text is read. */
 	void (*read)(struct handle *, fuse_req_t, size_t, off_t, const struct fuse_file_info *);
+	bool recorded; /* to open it for reading is an event */
 	bool writable;
 	enum writer_target target; /* what takes what is written to it */
 	const char *why_not;	   /* not writable: what the trail says about a try */
@@ -26,5 +27,6 @@ extern const struct file file_token, file_security, file_status, file_checkin, f
 
 /* Answers with the bytes of a text that is read by offset. */
 void file_reply_text(fuse_req_t, const void *text, size_t len, size_t size, off_t offset);
+void file_reply_content(fuse_req_t, const struct content *, size_t size, off_t offset);
 
 #endif

@@ -1,3 +1,8 @@
+/*
+ * What an open descriptor has.
+ *
+ * MUST: with the descriptor its token goes from memory. (test: memory.bats, "no token is left")
+ */
 #include "handle.h"
 
 #include <stdlib.h>
@@ -10,7 +15,7 @@ enum error handle_new(struct fs *fs, const struct node *node, struct handle **ou
 	handle->fs = fs;
 	atomic_init(&handle->users, 1);
 	handle->entry = node->entry;
-	handle->device = node->device.id;
+	handle->device = node_is_past(node, PAST_VERSION) ? 0 : node->device.id;
 	pthread_mutex_init(&handle->mutex, NULL);
 
 	pthread_mutex_lock(&fs->mutex);
@@ -37,7 +42,8 @@ static void handle_free(struct handle *handle)
 
 	writer_free(handle->writer);
 	secret_free(&handle->token);
-	bytes_free(&handle->text);
+	escrow_let_go(fs->escrow, &handle->holding);
+	content_drop(handle->text);
 	pthread_mutex_destroy(&handle->mutex);
 	free(handle);
 }

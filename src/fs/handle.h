@@ -1,6 +1,7 @@
 #ifndef FS_HANDLE_H
 #define FS_HANDLE_H
 
+#include "content.h"
 #include "inside.h"
 
 /*
@@ -16,11 +17,14 @@ struct handle {
 	int64_t device;	       /* 0: none */
 	struct writer *writer; /* NULL: not open for writing */
 	struct secret token;   /* token: what was retrieved */
-	struct bytes text;     /* other files: what they said when opened */
+	struct holding holding;
+	struct content *text;  /* other files: what they said when opened; NULL: nothing */
 	bool direct;	       /* read past the page cache */
-	pthread_mutex_t mutex; /* over text and the next two */
+	pthread_mutex_t mutex; /* over text and the next four */
 	int64_t change;	       /* the change number that the text belongs to */
 	int64_t told;	       /* when it was last compared with what the kernel was told */
+	uint64_t piece;	       /* metrics: the text that it has read a part of; 0: none */
+	size_t size;	       /* the last one's length */
 };
 
 /* ERR_MEMORY. Given up with handle_drop(). */

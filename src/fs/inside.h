@@ -14,17 +14,39 @@
 
 struct handle;
 struct changes;
+struct known;
+struct workers;
+
+/* Which inode /checkin has: checkin.c. */
+struct checkins {
+	uint64_t number;
+	int given; /* to so many lookups since nobody had it open */
+	int open;
+};
+
+/* metrics.c: the texts that somebody has read a part of. */
+#define PIECES 64
+struct pieces {
+	uint64_t number; /* of the last one; 0: none yet */
+	struct {
+		uint64_t number;
+		struct content *text; /* NULL: read to its end */
+	} of[PIECES];		      /* number N is in [N % PIECES] */
+};
 
 struct fs {
 	struct escrow *escrow;
 	const struct fs_options *options;
 	struct fuse_session *session;
 	struct changes *changes;
+	struct known *known; /* NULL: the store is asked each time */
+	struct workers *workers;
 	bool sealed;
-	bool greeted;		       /* the kernel said hello */
-	int64_t born_at;	       /* the time of what has none of its own */
-	atomic_uint_fast64_t checkins; /* lookups of /checkin: each has an inode of its own */
-	pthread_mutex_t mutex;	       /* over the list of handles */
+	bool greeted;	 /* the kernel said hello */
+	int64_t born_at; /* the time of what has none of its own */
+	struct checkins checkins;
+	struct pieces pieces;
+	pthread_mutex_t mutex; /* over the list of handles, checkins and pieces */
 	struct handle *handles;
 };
 
@@ -40,10 +62,12 @@ struct node {
 	uint64_t number;
 	const struct entry *entry;
 	enum node_kind kind;
-	enum search_by by;	/* KIND_LINK */
-	struct device device;	/* KIND_DEVICE, KIND_LINK, KIND_PAST but of a version */
-	struct version version; /* KIND_PAST: of a version */
-	char path[NODE_PATH];	/* from the top of the mount; "" of a link, and of what is old */
+	enum search_by by; /* KIND_LINK */
+	union {
+		struct device device;	/* KIND_DEVICE, KIND_LINK, KIND_PAST but of a version */
+		struct version version; /* KIND_PAST: of a version */
+	};
+	char path[NODE_PATH]; /* from the top of the mount; "" of a link, and of what is old */
 };
 
 /* By number: ERR_GONE when it is of a device that was taken away. */
@@ -86,12 +110,21 @@ double node_entry_timeout(const struct fs *, const struct node *);
 /* Number, attributes and timeouts of what a name stands for. */
 enum error node_entry(struct fs *, const struct node *, struct fuse_entry_param *out);
 
+/*
+ * Makes of the entry of one device's directory that of another: neither has a setting of its own, their
+ * policy was set at `set_at`.
+ */
+void node_entry_like(struct fuse_entry_param *, int64_t set_at, const struct device *);
+
 struct timespec time_spec(int64_t at);
+int64_t time_of(struct timespec);
 
 /* ---- actor.c ---- */
 
 /* Who asks: from the request, and from /proc while the caller waits. */
 void actor_of(fuse_req_t, struct actor *out);
+/* The same if who it is matters to the writer: else NULL, and nothing is looked up. */
+const struct actor *actor_if_it_matters(fuse_req_t, struct writer *, struct actor *room);
 /* This process itself. */
 void actor_self(struct actor *out);
 
@@ -102,6 +135,18 @@ void actor_self(struct actor *out);
  * went before.
  */
 void refuse(fuse_req_t, const struct node *, enum error);
+
+/* ---- checkin.c ---- */
+
+/* The inode number that a lookup of /checkin gets; and what becomes of it. */
+uint64_t checkin_number(struct fs *);
+void checkin_opened(struct fs *, uint64_t number);
+void checkin_closed(struct fs *, uint64_t number);
+
+/* ---- metrics.c ---- */
+
+/* What nobody will read to its end. */
+void metrics_forget_all(struct fs *);
 
 /* ---- requests (struct fuse_lowlevel_ops in session.c) ---- */
 

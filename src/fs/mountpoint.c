@@ -2,8 +2,6 @@
  * Where a mount may go, and what a killed daemon left there: the mount stays, and everything on
  * it answers ENOTCONN until it is unmounted.
  */
-#include "mountpoint.h"
-
 #include "fs.h"
 
 #include "log.h"
@@ -18,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,7 +90,7 @@ static bool dead(const char *path)
 	return false;
 }
 
-void mountpoint_clear(const char *path)
+void fs_mountpoint_clear(const char *path)
 {
 	char type[64];
 	mounted_type(path, type, sizeof type);
@@ -99,7 +98,38 @@ void mountpoint_clear(const char *path)
 		(void)unmount(path);
 }
 
+/* ---- for another process ---- */
+
+enum error fs_mountpoint_connect(const char *source, const char *path, int *connection)
+{
+	char options[128];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return fail(ERR_ACCESS, "/dev/fuse: %s; load the kernel's module (modprobe fuse)",
+			    strerror(errno));
+	snprintf(options, sizeof options,
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd);
+	if (mount(source, path, OUR_TYPE, MS_NODEV | MS_NOSUID | MS_NOEXEC, options) != 0) {
+		enum error result =
+			fail(ERR_ACCESS, "%s: it can't be mounted: %s", path, strerror(errno));
+		close(fd);
+		return result;
+	}
+	*connection = fd;
+	return OK;
+}
+
 /* ---- is it fit? ---- */
+
+int fs_mountpoint_passed(const char *path)
+{
+	static const char prefix[] = "/dev/fd/";
+	if (strncmp(path, prefix, strlen(prefix)) != 0)
+		return -1;
+	char *end;
+	long fd = strtol(path + strlen(prefix), &end, 10);
+	return end == path + strlen(prefix) || *end || fd < 0 || fd >= FD_SETSIZE ? -1 : (int)fd;
+}
 
 static enum error take_over(const char *path)
 {

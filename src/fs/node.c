@@ -2,6 +2,7 @@
 #include "inside.h"
 
 #include "catalog.h"
+#include "known.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +19,13 @@ void node_fixed(const struct entry *entry, struct node *out)
 	*out = (struct node){.number = entry->node, .entry = entry, .kind = KIND_FIXED};
 	const struct entry *parent = tree_fixed(entry->parent);
 	const struct entry *above = tree_fixed(parent->parent);
-	snprintf(out->path, sizeof out->path, "%s%s%s%s/%s", *above->name ? "/" : "", above->name,
-		 *parent->name ? "/" : "", parent->name, entry->name);
+	/* Names of ours, shorter than the room. */
+	char *end = out->path;
+	if (*above->name)
+		end = stpcpy(stpcpy(end, "/"), above->name);
+	if (*parent->name)
+		end = stpcpy(stpcpy(end, "/"), parent->name);
+	stpcpy(stpcpy(end, "/"), entry->name);
 }
 
 void node_device(const struct device *device, enum device_file file, struct node *out)
@@ -28,9 +34,10 @@ void node_device(const struct device *device, enum device_file file, struct node
 			     .entry = tree_device(file),
 			     .kind = KIND_DEVICE,
 			     .device = *device};
-	const char *name = out->entry->name;
-	snprintf(out->path, sizeof out->path, "/%s/%s%s%s", tree_fixed(NODE_DEVICES)->name,
-		 device->udid, *name ? "/" : "", name);
+	/* Of the longest name it is shorter than the room. */
+	char *end = stpcpy(stpcpy(out->path, "/devices/"), device->udid);
+	if (*out->entry->name)
+		stpcpy(stpcpy(end, "/"), out->entry->name);
 }
 
 void node_link(enum search_by by, const struct device *device, struct node *out)
@@ -44,6 +51,16 @@ void node_link(enum search_by by, const struct device *device, struct node *out)
 
 /* ---- finding one ---- */
 
+/*
+ * What the kernel keeps may be a second old when another process changed it. What the kernel asks for
+ * each time never is.
+ */
+static enum error device_now(struct fs *fs, const struct entry *entry, int64_t id,
+			     struct device *out)
+{
+	return entry->fresh && !fs->sealed ? known_anew(fs, id, out) : known_device(fs, id, out);
+}
+
 enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 {
 	const struct entry *entry;
@@ -56,7 +73,7 @@ enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 	if (kind == KIND_PAST)
 		return node_past_find(fs, entry, id, out);
 	if (kind != KIND_FIXED)
-		TRY(escrow_device(fs->escrow, id, &device));
+		TRY(device_now(fs, entry, id, &device));
 	if (kind == KIND_FIXED)
 		node_fixed(entry, out);
 	else if (kind == KIND_DEVICE)
@@ -77,9 +94,12 @@ enum error node_child(struct fs *fs, const struct node *directory, const char *n
 			return OK;
 		}
 		for (int i = FILE_DIRECTORY + 1; i < FILES_PER_DEVICE; i++) {
+			struct device device;
 			enum device_file file = (enum device_file)i;
 			if (strcmp(tree_device(file)->name, name) == 0) {
-				node_device(&directory->device, file, out);
+				TRY(device_now(fs, tree_device(file), directory->device.id,
+					       &device));
+				node_device(&device, file, out);
 				return OK;
 			}
 		}
@@ -107,7 +127,8 @@ bool node_is(const struct node *node, enum device_file file)
 
 const char *node_udid(const struct node *node)
 {
-	return node && node->device.id ? node->device.udid : NULL;
+	bool of_device = node && !node_is_past(node, PAST_VERSION);
+	return of_device && node->device.id ? node->device.udid : NULL;
 }
 
 struct access_node node_access(const struct node *node)
@@ -115,6 +136,8 @@ struct access_node node_access(const struct node *node)
 	return (struct access_node){
 		.node = node->number,
 		.policy = node->entry->policy,
+		.pinned = node->kind == KIND_DEVICE &&
+			  node->device.pinned >> node->number % FILES_PER_DEVICE & 1,
 		.mode = (uint32_t)node->entry->mode,
 		.directory = S_ISDIR(node->entry->type),
 		.udid = node_udid(node),

@@ -5,6 +5,7 @@
  * taken away lies what there is to say of it.
  */
 #include "file.h"
+#include "known.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ static void node_version(const struct version *version, struct node *out)
 /* There, or taken away. */
 static enum error find_device(struct fs *fs, int64_t id, struct device *out)
 {
-	enum error found = escrow_device(fs->escrow, id, out);
+	enum error found = known_device(fs, id, out);
 	return found == ERR_GONE ? escrow_removed(fs->escrow, id, out) : found;
 }
 
@@ -146,7 +147,9 @@ static enum error version_open(struct handle *handle, const struct node *node,
 {
 	(void)actor;
 	info->keep_cache = 1;
-	return escrow_seal_text(handle->fs->escrow, node->version.id, &handle->text);
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(escrow_seal_text(handle->fs->escrow, node->version.id, &text));
+	return content_take(&text, &handle->text);
 }
 
 const struct file file_version = {
@@ -170,7 +173,9 @@ static enum error about_open(struct handle *handle, const struct node *node,
 {
 	(void)actor;
 	info->keep_cache = 1;
-	return escrow_removed_security(handle->fs->escrow, &node->device, &handle->text);
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(escrow_removed_security(handle->fs->escrow, &node->device, &text));
+	return content_take(&text, &handle->text);
 }
 
 const struct file file_about = {

@@ -16,6 +16,7 @@
  */
 #include "changes.h"
 #include "file.h"
+#include "known.h"
 
 #include <string.h>
 
@@ -24,24 +25,22 @@
 
 /* ---- the texts ---- */
 
-static enum error security_text(struct fs *fs, int64_t device, struct bytes *text, int64_t *change)
+static enum error status_text(struct fs *fs, int64_t id, struct device *device,
+			      struct content **text)
 {
-	return escrow_security(fs->escrow, device, text, change);
+	char line[32];
+	TRY(known_device(fs, id, device));
+	char *end = stpcpy(stpcpy(line, status_word(device->status)), "\n");
+	return content_new(line, (size_t)(end - line), text);
 }
 
-static enum error status_text(struct fs *fs, int64_t id, struct bytes *text, int64_t *change)
-{
-	struct device device;
-	TRY(escrow_device(fs->escrow, id, &device));
-	*change = device.change;
-	return bytes_print(text, "%s\n", status_word(device.status));
-}
-
-static enum error make_text(struct handle *handle, struct bytes *text, int64_t *change)
+/* What the file says, and the device of which it says that. */
+static enum error make_text(const struct handle *handle, struct device *device,
+			    struct content **text)
 {
 	if (handle->entry->node == FILE_SECURITY)
-		return security_text(handle->fs, handle->device, text, change);
-	return status_text(handle->fs, handle->device, text, change);
+		return known_security(handle->fs, handle->device, device, text);
+	return status_text(handle->fs, handle->device, device, text);
 }
 
 static enum error security_stat(struct fs *fs, const struct node *node, struct stat *attr)
@@ -63,30 +62,32 @@ static enum error status_stat(struct fs *fs, const struct node *node, struct sta
 static enum error plain_open(struct handle *handle, const struct node *node,
 			     const struct actor *actor, struct fuse_file_info *info)
 {
+	struct device device;
+	(void)node;
 	(void)actor;
-	bool quiet = handle->fs->sealed || time_now() - node->device.security_at > QUIET;
+	handle->told = changes_told(handle->fs->changes);
+	TRY(make_text(handle, &device, &handle->text));
+	handle->change = device.change;
+	bool quiet = handle->fs->sealed || time_now() - device.security_at > QUIET;
 	info->direct_io = info->direct_io || !quiet;
 	info->keep_cache = 1;
 	handle->direct = info->direct_io;
-	handle->told = changes_told(handle->fs->changes);
-	return make_text(handle, &handle->text, &handle->change);
+	return OK;
 }
 
 /* Takes the new text if the device changed and the kernel knows. The handle's mutex is held. */
 static enum error renew(struct handle *handle, int64_t told)
 {
-	SCOPED(bytes_free) struct bytes text = {0};
+	struct content *text;
 	struct device device;
-	int64_t change;
 	if (handle->told == told)
 		return OK;
-	TRY(escrow_device(handle->fs->escrow, handle->device, &device));
+	TRY(known_device(handle->fs, handle->device, &device));
 	if (device.change != handle->change && device.change <= told) {
-		TRY(make_text(handle, &text, &change));
-		struct bytes old = handle->text;
+		TRY(make_text(handle, &device, &text));
+		content_drop(handle->text);
 		handle->text = text;
-		text = old;
-		handle->change = change;
+		handle->change = device.change;
 	}
 	handle->told = told;
 	return OK;
@@ -105,7 +106,7 @@ static void plain_read(struct handle *handle, fuse_req_t req, size_t size, off_t
 	if (result && result != ERR_GONE)
 		fuse_reply_err(req, reply_errno(result));
 	else
-		file_reply_text(req, handle->text.data, handle->text.len, size, offset);
+		file_reply_content(req, handle->text, size, offset);
 	pthread_mutex_unlock(&handle->mutex);
 }
 

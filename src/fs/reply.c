@@ -1,5 +1,11 @@
+/*
+ * Answers to the kernel, and the one table of errnos.
+ *
+ * MUST: what was sent is wiped. (test: memory.bats, "no token is left")
+ */
 #include "reply.h"
 
+#include "fault.h"
 #include "handle.h"
 
 #include <errno.h>
@@ -23,6 +29,7 @@ int reply_errno(enum error code)
 		[ERR_GONE] = ESTALE,
 		[ERR_BUSY] = EBUSY,
 		[ERR_ACCESS] = EACCES,
+		[ERR_QUOTA] = EDQUOT,
 		[ERR_CHANGED] = EAGAIN,
 	};
 	return numbers[code];
@@ -46,14 +53,18 @@ void reply_send(fuse_req_t req, struct reply *reply)
 		fuse_reply_attr(req, &reply->entry.attr, reply->entry.attr_timeout);
 		break;
 	case REPLY_OPEN:
+		fault_point("open-answer");
 		/* No release follows an open that its caller doesn't get. */
 		if (fuse_reply_open(req, &reply->file) == -ENOENT)
 			handle_drop(handle_of(&reply->file));
 		break;
 	case REPLY_WRITTEN:
+		fault_point("write-answer");
 		fuse_reply_write(req, reply->written);
+		fault_point("write-answered");
 		break;
 	case REPLY_DATA:
+		fault_point("data-answer");
 		fuse_reply_buf(req, (const char *)reply->data.data, reply->data.len);
 		secret_free(&reply->data);
 		break;

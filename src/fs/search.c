@@ -4,6 +4,7 @@
  * letters, and hardware addresses with any separators.
  */
 #include "catalog.h"
+#include "known.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,11 +39,15 @@ void catalog_node(const struct node *directory, const struct device *device, str
 
 /* ---- listings ---- */
 
+/* It has room for the name: a page's caller wants no more than it has entries. */
 static void add(struct page *page, int64_t cursor, int64_t device, const char *name)
 {
+	size_t len = strnlen(name, sizeof page->entry->name - 1);
 	page->entry[page->count].cursor = cursor;
-	page->entry[page->count].device = device;
-	snprintf(page->entry[page->count].name, sizeof page->entry->name, "%s", name);
+	page->entry[page->count].device.id = device;
+	page->entry[page->count].shown = false;
+	memcpy(page->entry[page->count].name, name, len);
+	page->entry[page->count].name[len] = 0;
 	page->count++;
 }
 
@@ -52,34 +57,39 @@ static bool add_device(void *context, int64_t id, const char *udid)
 	return true;
 }
 
+static bool add_glance(void *context, const struct device *device)
+{
+	struct page *page = context;
+	page->entry[page->count].device = *device;
+	add(page, device->id, device->id, device->udid);
+	page->entry[page->count - 1].shown = true;
+	return true;
+}
+
 static enum error list_devices(struct fs *fs, const struct node *directory, int64_t after,
 			       struct page *page)
 {
 	(void)directory;
-	return escrow_devices(fs->escrow, STATUS_COUNT, after, PAGE_ENTRIES, add_device, page);
-}
-
-static bool add_device_id(void *context, int64_t id, const char *udid)
-{
-	(void)udid;
-	char name[24];
-	snprintf(name, sizeof name, "%" PRId64, id);
-	add(context, id, id, name);
-	return true;
+	return page->attributes ? escrow_glances(fs->escrow, after, page->limit, add_glance, page)
+				: escrow_devices(fs->escrow, STATUS_COUNT, after, page->limit,
+						 add_device, page);
 }
 
 static enum error list_device_ids(struct fs *fs, const struct node *directory, int64_t after,
 				  struct page *page)
 {
-	(void)directory;
-	return escrow_devices(fs->escrow, STATUS_COUNT, after, PAGE_ENTRIES, add_device_id, page);
+	TRY(list_devices(fs, directory, after, page));
+	for (int i = 0; i < page->count; i++)
+		snprintf(page->entry[i].name, sizeof page->entry->name, "%" PRId64,
+			 page->entry[i].device.id);
+	return OK;
 }
 
 static enum error list_status(struct fs *fs, const struct node *directory, int64_t after,
 			      struct page *page)
 {
 	enum status status = (enum status)(directory->number - NODE_STATUS);
-	return escrow_devices(fs->escrow, status, after, PAGE_ENTRIES, add_device, page);
+	return escrow_devices(fs->escrow, status, after, page->limit, add_device, page);
 }
 
 static enum name_kind name_kind(const struct node *directory)
@@ -94,40 +104,23 @@ static enum name_kind name_kind(const struct node *directory)
 	}
 }
 
-struct named {
-	struct page *page;
-	char udid[PAGE_ENTRIES][UDID_MAX + 1];
-};
-
-static bool add_name(void *context, int64_t cursor, const char *name, const char *udid)
+static bool add_name(void *context, int64_t cursor, const char *name, int64_t device)
 {
-	struct named *named = context;
-	snprintf(named->udid[named->page->count], sizeof *named->udid, "%s", udid);
-	add(named->page, cursor, 0, name);
+	add(context, cursor, device, name);
 	return true;
 }
 
 static enum error list_names(struct fs *fs, const struct node *directory, int64_t after,
 			     struct page *page)
 {
-	struct named named = {.page = page};
-	TRY(escrow_names(fs->escrow, name_kind(directory), after, PAGE_ENTRIES, add_name, &named));
-	for (int i = 0; i < page->count; i++) {
-		struct device device;
-		enum error found = escrow_device_named(fs->escrow, named.udid[i], &device);
-		if (found == OK)
-			page->entry[i].device = device.id;
-		else if (found != ERR_NOT_FOUND)
-			return found;
-	}
-	return OK;
+	return escrow_names(fs->escrow, name_kind(directory), after, page->limit, add_name, page);
 }
 
 static enum error list_removed(struct fs *fs, const struct node *directory, int64_t after,
 			       struct page *page)
 {
 	(void)directory;
-	return escrow_removed_devices(fs->escrow, after, PAGE_ENTRIES, add_device, page);
+	return escrow_removed_devices(fs->escrow, after, page->limit, add_device, page);
 }
 
 /* ---- lookups ---- */
@@ -144,7 +137,7 @@ static enum error find_exact(struct fs *fs, const struct node *directory, const 
 	if (!udid_valid(name, strlen(name)))
 		return not_here(directory, name);
 	TRY(directory->number == NODE_REMOVED ? escrow_removed_named(fs->escrow, name, &device)
-					      : escrow_device_named(fs->escrow, name, &device));
+					      : known_named(fs, name, &device));
 	catalog_node(directory, &device, out);
 	return OK;
 }
@@ -207,12 +200,12 @@ static enum error find_name(struct fs *fs, const struct node *directory, const c
 	return OK;
 }
 
-const struct catalog catalog_devices = {find_exact, list_devices};
-const struct catalog catalog_udid = {find_udid, list_devices};
-const struct catalog catalog_names = {find_name, list_names};
-const struct catalog catalog_device_id = {find_device_id, list_device_ids};
-const struct catalog catalog_removed = {find_exact, list_removed};
-const struct catalog catalog_status = {find_udid, list_status};
+const struct catalog catalog_devices = {find_exact, list_devices, .plain = true};
+const struct catalog catalog_udid = {find_udid, list_devices, .plain = true};
+const struct catalog catalog_names = {find_name, list_names, .plain = false};
+const struct catalog catalog_device_id = {find_device_id, list_device_ids, .plain = false};
+const struct catalog catalog_removed = {find_exact, list_removed, .plain = false};
+const struct catalog catalog_status = {find_udid, list_status, .plain = false};
 
 /* ---- links ---- */
 

@@ -1,21 +1,28 @@
 /*
- * The mount: from mounting to unmounting. A fixed number of workers, each with one buffer; the
+ * The mount: from mounting to unmounting. There are workers, each with one buffer (workers.c); the
  * thread that tells the kernel of changes (changes.c); and the caller, who waits for the end.
  *
- * The end comes by a signal, or because somebody unmounted. A worker sleeps in read(2) on
+ * The end comes by a signal, or because somebody unmounted. Until then the caller does what else there
+ * is to be done on a signal, which changes nothing for the workers. A worker sleeps in read(2) on
  * /dev/fuse, which only a request, an unmount or a signal to that very thread interrupts, and no
  * flag that is set beforehand is seen by one who is just falling asleep. So each worker is sent a
  * signal until it has ended. The order at the end: first the answers that wait (workers still
- * run, for the telling may wait for a read to be answered), then the workers, then the mount.
+ * run, for the telling may wait for a read to be answered), then the workers, then the connection.
  * Descriptors that are still open get ENOTCONN, and what was gathered for them is wiped.
+ *
+ * Mounting takes rights that serving doesn't: in between the caller gives them up (confine), before
+ * there is any other thread. So nothing is unmounted here: what is left is a dead mount, for whoever
+ * still may (fs_mountpoint_clear()).
  */
 #include "changes.h"
 #include "handle.h"
-#include "mountpoint.h"
+#include "known.h"
+#include "workers.h"
 
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,11 +33,8 @@
 #include <unistd.h>
 
 #define WORKERS 2
-#define WORKERS_MAX 64
-#define STACK (1024 * 1024)
-#define MAX_WRITE                                                                                  \
-	(1024 * 1024)  /* a message in one piece: a refused second piece would be a short write */
-#define NUDGE 10000000 /* ns between signals to a worker that is to end */
+/* A message in one piece: a refused second piece would be a short write. */
+#define MAX_WRITE (1024 * 1024)
 
 /* ---- what the kernel and we agree on ---- */
 
@@ -138,24 +142,51 @@ static enum error new_session(struct fs *fs)
 	return OK;
 }
 
+/*
+ * Ends the connection, and has libfuse forget where it was mounted. It does so only by unmounting, which
+ * this process may not any more; but not where it finds a connection in error, for then somebody else
+ * has unmounted. So it finds a pipe that nobody reads.
+ */
+static void end_connection(struct fs *fs)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return; /* it ends with the process */
+	close(ends[0]);
+	dup3(ends[1], fuse_session_fd(fs->session), O_CLOEXEC);
+	close(ends[1]);
+	fuse_session_unmount(fs->session);
+}
+
 /* ---- signals ---- */
 
 /* All that a signal handler can reach. */
-static int end_fd = -1;
+static int end_fd = -1, hangup_fd = -1;
+
+static void announce(int fd)
+{
+	uint64_t one = 1;
+	int saved = errno;
+	ssize_t written = write(fd, &one, sizeof one);
+	(void)written;
+	errno = saved;
+}
 
 static void announce_end(void)
 {
-	uint64_t one = 1;
-	ssize_t written = write(end_fd, &one, sizeof one);
-	(void)written;
+	announce(end_fd);
 }
 
 static void on_end(int signal_number)
 {
 	(void)signal_number;
-	int saved = errno;
-	announce_end();
-	errno = saved;
+	announce(end_fd);
+}
+
+static void on_hangup(int signal_number)
+{
+	(void)signal_number;
+	announce(hangup_fd);
 }
 
 /* Does nothing but interrupt a worker's read. */
@@ -168,8 +199,9 @@ static const struct {
 	void (*handler)(int);
 	int number, flags;
 } signals[] = {
-	{on_end, SIGTERM, SA_RESTART}, {on_end, SIGINT, SA_RESTART}, {on_end, SIGHUP, SA_RESTART},
-	{SIG_IGN, SIGPIPE, 0},	       {on_nudge, SIGUSR1, 0},
+	{on_end, SIGTERM, SA_RESTART},	 {on_end, SIGINT, SA_RESTART},
+	{on_hangup, SIGHUP, SA_RESTART}, {SIG_IGN, SIGPIPE, 0},
+	{on_nudge, SIGUSR1, 0},
 };
 #define SIGNALS ((int)(sizeof signals / sizeof *signals))
 
@@ -188,90 +220,47 @@ static void restore_signals(const struct sigaction before[static SIGNALS])
 		sigaction(signals[i].number, &before[i], NULL);
 }
 
-/* ---- workers ---- */
-
-/* False: the mount has ended. */
-static bool serve_one(struct fs *fs, struct fuse_buf *buffer)
-{
-	int n = fuse_session_receive_buf(fs->session, buffer);
-	if (n == -EINTR || n == -EAGAIN)
-		return true;
-	if (n <= 0)
-		return false;
-	fuse_session_process_buf(fs->session, buffer);
-	return true;
-}
-
-static void *work(void *context)
-{
-	struct fs *fs = context;
-	struct fuse_buf buffer = {.mem = NULL};
-	while (!fuse_session_exited(fs->session) && serve_one(fs, &buffer))
-		;
-	free(buffer.mem);
-	announce_end();
-	return NULL;
-}
-
-static int start_workers(struct fs *fs, pthread_t *workers, int wanted)
-{
-	int started = 0;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK);
-	while (started < wanted && pthread_create(&workers[started], &attributes, work, fs) == 0)
-		started++;
-	pthread_attr_destroy(&attributes);
-	return started;
-}
-
-static void end_worker(pthread_t worker)
-{
-	struct timespec until;
-	do {
-		pthread_kill(worker, SIGUSR1);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += NUDGE;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-	} while (pthread_timedjoin_np(worker, NULL, &until) == ETIMEDOUT);
-}
-
 /* ---- from mount to unmount ---- */
 
-/* The first request settles what the kernel and we agree on; no other is answered before it. */
-static enum error greet(struct fs *fs)
+static void hung_up(const struct fs_options *options, void *context)
 {
-	struct fuse_buf buffer = {.mem = NULL};
-	while (serve_one(fs, &buffer) && !fs->greeted)
-		;
-	free(buffer.mem);
-	return fs->greeted ? OK : fail(ERR_IO, "the kernel doesn't talk to us over /dev/fuse");
+	uint64_t times;
+	if (read(hangup_fd, &times, sizeof times) > 0 && options->hung_up)
+		options->hung_up(context);
+}
+
+static void wait_for_end(const struct fs_options *options, void *context)
+{
+	struct pollfd on[] = {{.fd = end_fd, .events = POLLIN},
+			      {.fd = options->end_fd, .events = POLLIN},
+			      {.fd = hangup_fd, .events = POLLIN},
+			      {.fd = options->wake_fd, .events = POLLIN}};
+	for (;;) {
+		int n = poll(on, sizeof on / sizeof *on, -1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || on[0].revents || on[1].revents)
+			return;
+		if (on[2].revents)
+			hung_up(options, context);
+		if (on[3].revents && !options->wake(context))
+			on[3].fd = -1;
+	}
 }
 
 static enum error serve(struct fs *fs, void (*ready)(void *), void *context)
 {
-	int wanted = fs->options->threads > 0 ? fs->options->threads : WORKERS;
-	pthread_t workers[WORKERS_MAX];
-	if (wanted > WORKERS_MAX)
-		return fail(ERR_INVALID, "%d threads: at most %d", wanted, WORKERS_MAX);
-	TRY(greet(fs));
+	TRY(workers_greet(fs->workers));
 	TRY(changes_start(fs->changes));
-	int started = start_workers(fs, workers, wanted);
-	enum error result = OK;
-	if (started < wanted) {
-		result = fail(ERR_MEMORY, "only %d of %d threads can be started", started, wanted);
-	} else {
+	enum error result = workers_start(fs->workers);
+	if (!result) {
 		if (ready)
 			ready(context);
-		struct pollfd end = {.fd = end_fd, .events = POLLIN};
-		while (poll(&end, 1, -1) < 0 && errno == EINTR)
-			;
+		wait_for_end(fs->options, context);
 	}
 	changes_stop(fs->changes);
 	fuse_session_exit(fs->session);
-	for (int i = 0; i < started; i++)
-		end_worker(workers[i]);
+	workers_end(fs->workers);
 	return result;
 }
 
@@ -280,19 +269,30 @@ static enum error mount_and_serve(struct fs *fs, void (*ready)(void *), void *co
 	const char *where = fs->options->mountpoint;
 	struct actor actor;
 	actor_self(&actor);
+	TRY(known_new(&fs->known));
+	int threads = fs->options->threads;
+	TRY(workers_new(fs, threads ? threads : WORKERS, announce_end, &fs->workers));
+	escrow_on_wait(fs->escrow, workers_step_aside, fs->workers);
 	TRY(changes_new(fs, &fs->changes));
 	TRY(new_session(fs));
-	if (fuse_session_mount(fs->session, where) != 0)
+	char passed[32];
+	snprintf(passed, sizeof passed, "/dev/fd/%d", fs->options->connection);
+	if (fuse_session_mount(fs->session, fs->options->connection < 0 ? where : passed) != 0)
 		return fail(ERR_ACCESS,
 			    "%s: it can't be mounted; see the message above, and whether /dev/fuse "
 			    "is there and fusermount3 installed",
 			    where);
 	enum error result = escrow_mounted(fs->escrow, &actor, where);
+	escrow_rest(fs->escrow);
+	if (!result && fs->options->confine)
+		result = fs->options->confine(context);
+	if (!result)
+		result = escrow_start(fs->escrow);
 	if (!result)
 		result = serve(fs, ready, context);
-	fuse_session_unmount(fs->session);
-	mountpoint_clear(where);
+	end_connection(fs);
 	handle_free_all(fs);
+	metrics_forget_all(fs);
 	if (!result)
 		result = escrow_unmounted(fs->escrow, &actor, where);
 	return result;
@@ -306,8 +306,11 @@ enum error fs_serve(struct escrow *escrow, const struct fs_options *options, voi
 			.sealed = escrow_sealed(escrow),
 			.born_at = escrow_born_at(escrow)};
 	end_fd = eventfd(0, EFD_CLOEXEC);
-	if (end_fd < 0)
+	hangup_fd = eventfd(0, EFD_CLOEXEC);
+	if (end_fd < 0 || hangup_fd < 0) {
+		close(end_fd);
 		return fail(ERR_MEMORY, "no eventfd: %s", strerror(errno));
+	}
 	pthread_mutex_init(&fs.mutex, NULL);
 	struct sigaction before[SIGNALS];
 	catch_signals(before);
@@ -318,9 +321,13 @@ enum error fs_serve(struct escrow *escrow, const struct fs_options *options, voi
 	if (fs.session)
 		fuse_session_destroy(fs.session);
 	changes_free(fs.changes);
+	known_free(fs.known);
+	escrow_on_wait(escrow, NULL, NULL);
+	workers_free(fs.workers);
 	fuse_set_log_func(NULL);
 	restore_signals(before);
 	pthread_mutex_destroy(&fs.mutex);
 	close(end_fd);
+	close(hangup_fd);
 	return result;
 }

@@ -25,6 +25,7 @@ static enum error token_open(struct handle *handle, const struct node *node,
 {
 	info->direct_io = !handle->fs->sealed;
 	info->keep_cache = handle->fs->sealed;
+	TRY(escrow_hold(handle->fs->escrow, actor, node->device.token_size, &handle->holding));
 	return escrow_retrieve(handle->fs->escrow, actor, node->device.id, &handle->token);
 }
 
@@ -42,6 +43,7 @@ const struct file file_token = {
 	.stat = token_stat,
 	.open = token_open,
 	.read = token_read,
+	.recorded = true,
 	.writable = true,
 	.target = WRITER_TOKEN,
 };

@@ -22,12 +22,16 @@ static enum error access_of(struct fs *fs, fuse_ino_t number, struct access *out
 {
 	struct node node;
 	TRY(node_find(fs, number, &node));
+	/* Most nodes have none, and `ls -l` asks each. */
 	if (node.kind == KIND_LINK) {
 		out->acl_len = out->default_len = 0;
 		return OK;
 	}
 	struct access_node access = node_access(&node);
-	return escrow_access(fs->escrow, &access, out);
+	struct owner owner;
+	TRY(escrow_owner(fs->escrow, &access, &owner));
+	out->acl_len = out->default_len = 0;
+	return owner.lists ? escrow_access(fs->escrow, &access, out) : OK;
 }
 
 /* The caller asks how much there is, or for all of it. */

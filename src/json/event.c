@@ -73,6 +73,19 @@ static enum error get_text(const json_t *from, const char *key, bool needed, cha
 	return OK;
 }
 
+/* What is too long is cut. */
+static enum error get_words(const json_t *from, const char *key, char *out, size_t size)
+{
+	const json_t *value = json_object_get(from, key);
+	*out = 0;
+	if (!value)
+		return OK;
+	if (!json_is_string(value))
+		return wrong(key);
+	strncat(out, json_string_value(value), size - 1);
+	return OK;
+}
+
 static enum error get_number(const json_t *from, const char *key, bool needed, int64_t max,
 			     int64_t *out)
 {
@@ -108,6 +121,8 @@ enum error json_event_read(const char *line, size_t len, struct json_line *out)
 	TRY(get_text(root, "action", true, out->action, sizeof out->action));
 	TRY(get_text(root, "outcome", true, out->outcome, sizeof out->outcome));
 	TRY(get_text(root, "udid", false, out->udid, sizeof out->udid));
+	TRY(get_text(root, "time", false, out->time, sizeof out->time));
+	TRY(get_words(root, "reason", out->reason, sizeof out->reason));
 	TRY(get_text(root, "blob", false, out->blob, sizeof out->blob));
 	TRY(get_text(root, "chain", true, out->chain, sizeof out->chain));
 	return check_end(line, len, out->chain);

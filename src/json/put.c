@@ -63,47 +63,30 @@ enum error put_item(json_t *to, const char *text)
 
 /* ---- as text ---- */
 
-struct sink {
-	struct bytes text;
-	enum error result;
-};
-
-static void sink_free(struct sink *sink)
-{
-	bytes_free(&sink->text);
-}
+#define USUAL 2048 /* bytes of what is written most */
 
 /*
- * json_dumps(3) would be shorter, but jansson doesn't look at what becomes of an object's keys: if
- * its buffer can't grow just then, the key is left out and all is said to be well. So a failure is
- * remembered here.
+ * json_dumpb(3) writes into what room there is, and says how much it takes: without an allocation it
+ * can fail for want of memory alone. (json_dumps(3) leaves a key out when its buffer can't grow just
+ * then, and says that all is well.)
  */
-static int sink_add(const char *text, size_t n, void *context)
-{
-	struct sink *sink = context;
-	if (!sink->result)
-		sink->result = bytes_add(&sink->text, text, n);
-	return sink->result ? -1 : 0;
-}
-
 enum error put_text(const json_t *object, size_t flags, struct bytes *out)
 {
-	SCOPED(sink_free) struct sink sink = {0};
-	if (json_dump_callback(object, sink_add, &sink, flags) || sink.result)
-		return fail(ERR_MEMORY, "out of memory");
-	return bytes_add(out, sink.text.data, sink.text.len);
-}
-
-static int count(const char *text, size_t n, void *context)
-{
-	(void)text;
-	*(uint32_t *)context += (uint32_t)n;
-	return 0;
+	size_t room = USUAL, n;
+	for (;;) {
+		TRY(bytes_reserve(out, room));
+		n = json_dumpb(object, (char *)out->data + out->len, room, flags);
+		if (n <= room)
+			break;
+		room = n;
+	}
+	out->data[out->len += n] = 0;
+	return n ? OK : fail(ERR_MEMORY, "out of memory");
 }
 
 enum error put_length(const json_t *object, size_t flags, uint32_t *out)
 {
-	*out = 0;
-	return json_dump_callback(object, count, out, flags) ? fail(ERR_MEMORY, "out of memory")
-							     : OK;
+	size_t n = json_dumpb(object, NULL, 0, flags);
+	*out = (uint32_t)n;
+	return n ? OK : fail(ERR_MEMORY, "out of memory");
 }

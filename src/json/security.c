@@ -132,10 +132,8 @@ static enum error put_sealed(const json_t *root, const struct json_security *sec
 
 static enum error write_text(const json_t *root, struct bytes *out)
 {
-	SCOPED(bytes_free) struct bytes text = {0};
-	TRY(put_text(root, LAYOUT, &text));
-	TRY(bytes_add(&text, "\n", 1));
-	return bytes_add(out, text.data, text.len);
+	TRY(put_text(root, LAYOUT, out));
+	return bytes_add(out, "\n", 1);
 }
 
 enum error json_security_write(const struct json_security *security, struct bytes *out)

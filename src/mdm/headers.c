@@ -59,11 +59,18 @@ static enum line read_line(const uint8_t *text, size_t len, struct header *out)
 	return LINE_HEADER;
 }
 
+/* The start of a BOM of which the rest hasn't come yet. */
+static bool is_cut_bom(const uint8_t *text, size_t len)
+{
+	static const uint8_t bom[] = {0xef, 0xbb, 0xbf};
+	return len < sizeof bom && memcmp(text, bom, len) == 0;
+}
+
 size_t mdm_headers_end(const uint8_t *text, size_t len)
 {
 	static const char magic[] = "bplist";
 	size_t at = lead(text, len);
-	if (at == len)
+	if (at == len || is_cut_bom(text + at, len - at))
 		return SIZE_MAX;
 	uint8_t first = text[at] | 0x20;
 	if (first < 'a' || first > 'z' ||
@@ -76,7 +83,8 @@ size_t mdm_headers_end(const uint8_t *text, size_t len)
 			at += header.len;
 			break;
 		case LINE_EMPTY:
-			return at + header.len;
+			at += header.len;
+			return at > HEADERS_LEN_MAX ? 0 : at;
 		case LINE_CUT:
 			return len > HEADERS_LEN_MAX ? 0 : SIZE_MAX;
 		default:

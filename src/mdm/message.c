@@ -2,6 +2,8 @@
  * From bytes to a struct message: what stands around it, the property list, which kind it is, whose
  * it is, and then what that kind carries. The device is found first, so that a refusal of all the
  * rest can be recorded under its name.
+ *
+ * MUST: a message's token is in secure memory, and goes with the message. (test: token_in_secret)
  */
 #include "mdm/property.h"
 #include "mdm/read_facts.h"

@@ -4,13 +4,16 @@
  */
 #include "certificate.h"
 
+#include "path.h"
 #include "seal/inside.h"
+#include "seal/keyfile.h"
 
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include <limits.h>
 #include <time.h>
 
 #define LIFETIME_DAYS 3652 /* ten years */
@@ -135,4 +138,91 @@ enum error seal_certificate_read(const char *path, struct bytes *certificate)
 			    openssl_reason());
 	openssl_forget();
 	return openssl_certificate_der(found, certificate);
+}
+
+enum error seal_certificate_digest(const void *pem, size_t len, uint8_t out[static SEAL_DIGEST])
+{
+	openssl_forget();
+	SCOPED(scoped_bio) BIO *bio = len > INT_MAX ? NULL : BIO_new_mem_buf(pem, (int)len);
+	if (!bio)
+		return fail(ERR_MEMORY, "out of memory");
+	SCOPED(scoped_certificate) X509 *found = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+	if (!found)
+		return fail(ERR_INVALID, "no X.509 certificate in PEM (%s)", openssl_reason());
+	SCOPED(bytes_free) struct bytes der = {0};
+	TRY(openssl_certificate_der(found, &der));
+	return seal_digest(der.data, der.len, out);
+}
+
+static enum error add_found(struct recipients *recipients, const X509 *certificate)
+{
+	SCOPED(bytes_free) struct bytes der = {0};
+	TRY(openssl_certificate_der(certificate, &der));
+	return recipients_add(recipients, der.data, der.len);
+}
+
+static enum error read_all(BIO *bio, struct recipients *recipients)
+{
+	for (;;) {
+		SCOPED(scoped_certificate)
+		X509 *found = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+		if (!found)
+			break;
+		TRY(add_found(recipients, found));
+	}
+	/* That nothing more begins is how it ends. */
+	bool end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+	if (!end || !recipients_count(recipients))
+		return fail(ERR_INVALID, "no whole X.509 certificate in PEM (%s)",
+			    openssl_reason());
+	openssl_forget();
+	return OK;
+}
+
+static enum error recipients_of(const char *path, const struct bytes *text, struct recipients **out)
+{
+	SCOPED(recipients_scoped) struct recipients *recipients = NULL;
+	TRY(recipients_new(&recipients));
+	SCOPED(scoped_bio) BIO *bio = BIO_new_mem_buf(text->data, (int)text->len);
+	if (!bio)
+		return fail(ERR_MEMORY, "out of memory");
+	enum error result = read_all(bio, recipients);
+	if (result)
+		return fail(result, "%s: %s", path, fail_why());
+	*out = recipients;
+	recipients = NULL;
+	return OK;
+}
+
+static enum error outside(bool is_inside, const char *path, const char *store)
+{
+	if (!is_inside)
+		return OK;
+	return fail(ERR_INVALID,
+		    "%s: it lies inside the store %s: whoever changes the one could change "
+		    "the other; move it elsewhere",
+		    path, store);
+}
+
+enum error recipients_read(const char *path, const char *outside_of, struct recipients **out)
+{
+	openssl_forget();
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(outside(seal_path_inside(path, outside_of), path, outside_of));
+	TRY(path_check_file(path));
+	TRY(bytes_read_file(path, CERTIFICATE_FILE_MAX, &text));
+	return recipients_of(path, &text, out);
+}
+
+enum error recipients_read_opened(const struct opened *file, const char *outside_of,
+				  struct recipients **out)
+{
+	openssl_forget();
+	SCOPED(bytes_free) struct bytes text = {0};
+	if (file->fd < 0)
+		return fail(file->error, "%s", file->why);
+	TRY(outside(keyfile_opened_inside(file->fd, outside_of), file->path, outside_of));
+	TRY(path_check_opened(file->fd, file->path));
+	TRY(bytes_read_opened(file->fd, file->path, CERTIFICATE_FILE_MAX, &text));
+	return recipients_of(file->path, &text, out);
 }

@@ -6,7 +6,9 @@
  * hashes are older than SHA-256 and not used. `openssl cms -decrypt` opens it with any recipient's key.
  *
  * MUST: a seal is made to every recipient, or not at all. (test: seal_needs_recipients)
+ * MUST: what OpenSSL made without memory for all of it is no seal. (test: scarce_escrow)
  */
+#include "seal/envelope.h"
 #include "seal/inside.h"
 
 #include <openssl/ec.h>
@@ -48,6 +50,25 @@ static enum error encode(CMS_ContentInfo *cms, struct bytes *blob)
 	return added;
 }
 
+/*
+ * OpenSSL's CMS can come out of a malloc(3) that failed with a success and a part that nobody opens. What
+ * it wrote must have the shape that opening wants; and openssl_verdict() knows more.
+ */
+static enum error look_over(const struct bytes *blob, int count, size_t len)
+{
+	struct envelope envelope;
+	struct envelope_recipient part;
+	if (envelope_read(blob->data, blob->len, &envelope) || envelope.ciphertext.left != len)
+		return fail(ERR_MEMORY, "a seal came out in pieces: is there memory enough?");
+	for (; count && envelope.recipients.left; count--)
+		if (envelope_next(&envelope.recipients, &part) || !part.key.left)
+			break;
+	return count || envelope.recipients.left
+		       ? fail(ERR_MEMORY, "a seal came out with a part that opens for nobody: is "
+					  "there memory enough?")
+		       : OK;
+}
+
 static enum error seal(const struct recipients *recipients, const void *content, size_t len,
 		       struct bytes *blob)
 {
@@ -70,7 +91,8 @@ static enum error seal(const struct recipients *recipients, const void *content,
 				    i + 1, openssl_reason());
 	if (!add_content(cms, content, len))
 		return fail(ERR_MEMORY, "a seal can't be made (%s)", openssl_reason());
-	return encode(cms, blob);
+	TRY(encode(cms, blob));
+	return look_over(blob, count, len);
 }
 
 enum error seal_close(const struct recipients *recipients, const void *content, size_t len,
@@ -80,5 +102,5 @@ enum error seal_close(const struct recipients *recipients, const void *content, 
 	*blob = (struct bytes){0};
 	enum error result = seal(recipients, content, len, blob);
 	secret_wipe_stack();
-	return result;
+	return openssl_verdict(result);
 }

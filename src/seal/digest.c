@@ -1,4 +1,8 @@
-/* Digests, MACs, random numbers: the small words that the escrow needs of the library. */
+/*
+ * Digests, MACs, random numbers: the small words that the escrow needs of the library.
+ *
+ * MUST: a key that two programs share is used in the secure memory that it lies in. (test: hmac_known)
+ */
 #include "seal.h"
 
 #include "seal/openssl.h"
@@ -8,30 +12,36 @@
 #include <openssl/rand.h>
 
 #include <limits.h>
-#include <string.h>
 
-void seal_digest(const void *bytes, size_t n, uint8_t out[static SEAL_DIGEST])
+enum error seal_digest(const void *bytes, size_t n, uint8_t out[static SEAL_DIGEST])
 {
-	seal_digest2(bytes, n, NULL, 0, out);
+	return seal_digest2(bytes, n, NULL, 0, out);
 }
 
-void seal_digest2(const void *a, size_t a_len, const void *b, size_t b_len,
-		  uint8_t out[static SEAL_DIGEST])
+enum error seal_digest2(const void *a, size_t a_len, const void *b, size_t b_len,
+			uint8_t out[static SEAL_DIGEST])
 {
 	SCOPED(scoped_md_ctx) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) ||
 	    !EVP_DigestUpdate(ctx, a, a_len) || !EVP_DigestUpdate(ctx, b, b_len) ||
-	    !EVP_DigestFinal_ex(ctx, out, NULL)) {
-		/* Only without memory. What can't be the digest of anything matches nothing. */
-		memset(out, 0, SEAL_DIGEST);
-		(void)openssl_reason();
-	}
+	    !EVP_DigestFinal_ex(ctx, out, NULL))
+		return fail(ERR_MEMORY, "no digest could be made (%s)", openssl_reason());
+	return OK;
 }
 
 enum error seal_mac(const uint8_t key[static 32], const void *bytes, size_t n,
 		    uint8_t out[static SEAL_DIGEST])
 {
 	if (!HMAC(EVP_sha256(), key, 32, bytes, n, out, NULL))
+		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
+	return OK;
+}
+
+enum error seal_hmac(const struct secret *key, const void *bytes, size_t n,
+		     uint8_t out[static SEAL_DIGEST])
+{
+	if (key->len > INT_MAX ||
+	    !HMAC(EVP_sha256(), key->data, (int)key->len, bytes, n, out, NULL))
 		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
 	return OK;
 }

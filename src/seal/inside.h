@@ -5,6 +5,7 @@
 #include "seal/openssl.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* What is behind seal.h's opaque names. Neither changes while several threads use it. */
 
@@ -19,7 +20,10 @@ struct recipients {
 };
 
 struct seal_key {
+	atomic_int holders;
 	EVP_PKEY *key;
+	EVP_PKEY *curve;  /* its parameters alone, of the default provider; NULL: it isn't EC */
+	bool prime_order; /* all points of the curve but infinity have the group's order */
 	/* Its certificate: the one beside it, else the recipient that it turned out to be. NULL:
 	 * not known. It tells which part of a seal is meant for this key. */
 	X509 *certificate;
@@ -30,8 +34,8 @@ struct seal_key {
 	 */
 	char properties[128];
 	/*
-	 * One thread at a time asks a provider that isn't OpenSSL's own: the TPM's keeps one command
-	 * channel, and mixes up what comes back. NULL: any number of threads.
+	 * One thread at a time asks a provider that isn't OpenSSL's own, by whichever key: the TPM's keeps
+	 * one command channel, and mixes up what comes back. NULL: any number of threads.
 	 */
 	pthread_mutex_t *turn;
 };

@@ -76,6 +76,9 @@ static int answer(char *buffer, int size, int writing, void *context)
 
 /* ---- loading ---- */
 
+/* See struct seal_key. Freeing a key, while one is loaded, asks its provider, too. */
+static pthread_mutex_t turn = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
 struct found {
 	EVP_PKEY *key;
 	STACK_OF(X509) * certificates;
@@ -151,11 +154,10 @@ static OSSL_STORE_CTX *open_source(const char *uri, BIO *content, UI_METHOD *ui,
 	return OSSL_STORE_open(uri, ui, asked, NULL, NULL);
 }
 
+/* `asked` has the passphrase. */
 static enum error find(const char *uri, const struct secret *content, const char *passphrase_file,
-		       struct found *found)
+		       struct asked *asked, struct found *found)
 {
-	SCOPED(asked_free) struct asked asked = {0};
-	TRY(keyfile_passphrase(passphrase_file, &asked.passphrase));
 	SCOPED(scoped_ui_method) UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(answer, 0);
 	SCOPED(scoped_bio) BIO *bio = NULL;
 	if (content->data)
@@ -163,49 +165,46 @@ static enum error find(const char *uri, const struct secret *content, const char
 	found->certificates = sk_X509_new_null();
 	if (!ui || !found->certificates || (content->data && !bio))
 		return fail(ERR_MEMORY, "out of memory");
-	SCOPED(scoped_store) OSSL_STORE_CTX *store = open_source(uri, bio, ui, &asked);
+	SCOPED(scoped_store) OSSL_STORE_CTX *store = open_source(uri, bio, ui, asked);
 	if (!store || !look_through(store, found))
-		return nothing_found(uri, &asked, passphrase_file);
+		return nothing_found(uri, asked, passphrase_file);
 	return OK;
 }
 
 /* How the key's provider is to be asked. */
-static enum error set_provider(struct seal_key *key)
+static void set_provider(struct seal_key *key)
 {
 	const char *name = OSSL_PROVIDER_get0_name(EVP_PKEY_get0_provider(key->key));
 	snprintf(key->properties, sizeof key->properties, "?provider=%s", name);
-	if (strcmp(name, "default") == 0 || strcmp(name, "fips") == 0)
-		return OK;
-	key->turn = malloc(sizeof(pthread_mutex_t));
-	if (!key->turn || pthread_mutex_init(key->turn, NULL) != 0)
-		return fail(ERR_MEMORY, "out of memory");
-	return OK;
+	if (strcmp(name, "default") != 0 && strcmp(name, "fips") != 0)
+		key->turn = &turn;
 }
 
-enum error seal_key_load(const char *uri, const char *passphrase_file, const char *outside_of,
-			 struct seal_key **out)
+static enum error check_uri(const char *uri)
 {
-	openssl_forget();
-	*out = NULL;
 	/* The store remembers a URI, and messages show it. */
 	if (strstr(uri, "pin-value="))
 		return fail(ERR_INVALID,
 			    "the key's URI holds a PIN, which everybody could read in the "
 			    "list of processes and in the store: name a file with "
 			    "pin-source= or a passphrase file");
-	SCOPED(secret_free) struct secret content = {0};
-	const char *path = file_of(uri);
-	if (path)
-		TRY(keyfile_read(path, outside_of, &content));
+	return OK;
+}
 
+/* `content`: of the key's file; empty where it isn't one. */
+static enum error load_in_turn(const char *uri, const struct secret *content,
+			       const char *passphrase_file, struct asked *asked,
+			       struct seal_key **out)
+{
 	SCOPED(found_free) struct found found = {0};
-	enum error result = find(uri, &content, passphrase_file, &found);
+	enum error result = find(uri, content, passphrase_file, asked, &found);
 	secret_wipe_stack();
 	TRY(result);
 
 	SCOPED(seal_key_scoped) struct seal_key *key = calloc(1, sizeof *key);
 	if (!key)
 		return fail(ERR_MEMORY, "out of memory");
+	atomic_init(&key->holders, 1);
 	for (int i = 0; i < sk_X509_num(found.certificates) && !key->certificate; i++) {
 		X509 *certificate = sk_X509_value(found.certificates, i);
 		if (key_fits(found.key, certificate) && X509_up_ref(certificate))
@@ -213,8 +212,8 @@ enum error seal_key_load(const char *uri, const char *passphrase_file, const cha
 	}
 	key->key = found.key;
 	found.key = NULL;
-	TRY(set_provider(key));
-	if (unwrap_check(key) != OK)
+	set_provider(key);
+	if (unwrap_prepare(key) != OK || unwrap_check(key) != OK)
 		return fail(ERR_NO_KEY, "%s: %s", uri, fail_why());
 	openssl_forget();
 	*out = key;
@@ -222,13 +221,75 @@ enum error seal_key_load(const char *uri, const char *passphrase_file, const cha
 	return OK;
 }
 
+/* Whoever loads it may talk to the provider that another key is at work with. */
+static enum error load(const char *uri, const struct secret *content, const char *passphrase_file,
+		       struct asked *asked, struct seal_key **out)
+{
+	pthread_mutex_lock(&turn);
+	enum error result = load_in_turn(uri, content, passphrase_file, asked, out);
+	pthread_mutex_unlock(&turn);
+	return result;
+}
+
+enum error seal_key_load(const char *uri, const char *passphrase_file, const char *outside_of,
+			 struct seal_key **out)
+{
+	openssl_forget();
+	*out = NULL;
+	TRY(check_uri(uri));
+	SCOPED(secret_free) struct secret content = {0};
+	SCOPED(asked_free) struct asked asked = {0};
+	const char *path = file_of(uri);
+	if (path)
+		TRY(keyfile_read(path, outside_of, &content));
+	TRY(keyfile_passphrase(passphrase_file, &asked.passphrase));
+	return load(uri, &content, passphrase_file, &asked, out);
+}
+
+void seal_key_files(const char *uri, const char *passphrase_file, char key[static PATH_MAX],
+		    char passphrase[static PATH_MAX])
+{
+	const char *path = file_of(uri);
+	snprintf(key, PATH_MAX, "%s", path ? path : "");
+	if (passphrase_file)
+		snprintf(passphrase, PATH_MAX, "%s", passphrase_file);
+	else if (!keyfile_credential(passphrase))
+		*passphrase = 0;
+}
+
+enum error seal_key_load_opened(const char *uri, const char *passphrase_file,
+				const struct opened *file, const struct opened *passphrase,
+				const char *outside_of, struct seal_key **out)
+{
+	openssl_forget();
+	*out = NULL;
+	TRY(check_uri(uri));
+	SCOPED(secret_free) struct secret content = {0};
+	SCOPED(asked_free) struct asked asked = {0};
+	if (*file->path)
+		TRY(keyfile_read_opened(file, outside_of, &content));
+	TRY(keyfile_passphrase_opened(passphrase, passphrase_file != NULL, &asked.passphrase));
+	return load(uri, &content, passphrase_file, &asked, out);
+}
+
+struct seal_key *seal_key_hold(struct seal_key *key)
+{
+	if (key)
+		atomic_fetch_add(&key->holders, 1);
+	return key;
+}
+
 void seal_key_free(struct seal_key *key)
 {
-	if (!key)
+	if (!key || atomic_fetch_sub(&key->holders, 1) > 1)
 		return;
+	if (key->turn)
+		pthread_mutex_lock(key->turn);
 	EVP_PKEY_free(key->key);
+	if (key->turn)
+		pthread_mutex_unlock(key->turn);
+	EVP_PKEY_free(key->curve);
 	X509_free(key->certificate);
-	free(key->turn);
 	free(key);
 }
 
@@ -249,6 +310,18 @@ static int find_recipient(const struct seal_key *key, const struct recipients *r
 bool seal_key_fits(const struct seal_key *key, const struct recipients *recipients)
 {
 	return find_recipient(key, recipients) >= 0;
+}
+
+bool seal_key_same(const struct seal_key *a, const struct seal_key *b)
+{
+	bool same = EVP_PKEY_eq(a->key, b->key) == 1;
+	openssl_forget();
+	return same;
+}
+
+bool seal_key_is_foreign(const struct seal_key *key)
+{
+	return key->turn != NULL;
 }
 
 int seal_key_recipient(struct seal_key *key, const struct recipients *recipients)

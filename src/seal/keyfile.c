@@ -1,6 +1,15 @@
-/* Reading of private files: who else may read them, where they lie, and no byte of them left behind. */
+/*
+ * Reading of private files: who else may read them, where they lie, and no byte of them left behind.
+ *
+ * MUST: no private key file that others can read is used. (test: key_world_readable_refused)
+ * MUST: nor a passphrase's. (test: passphrase_file_must_be_private)
+ * MUST: a key in the store's directory is refused. (test: key_inside_directory_refused)
+ * MUST: what isn't a regular file, or lies behind a link of somebody else's, is refused and not waited
+ *       for. (test: attack.bats, "a link or FIFO in place of the key")
+ */
 #include "keyfile.h"
 
+#include "path.h"
 #include "seal.h"
 
 #include <errno.h>
@@ -61,24 +70,6 @@ bool seal_path_inside(const char *path, const char *dir)
 	return strncmp(file, directory, len) == 0 && (file[len] == '/' || !file[len]);
 }
 
-static enum error open_file(const char *path, int *fd)
-{
-	/* Not waiting for the writer of a FIFO. */
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (*fd >= 0)
-		return OK;
-	switch (errno) {
-	case ENOENT:
-	case ENOTDIR:
-		return fail(ERR_NOT_FOUND, "%s: there is no such file", path);
-	case EACCES:
-	case EPERM:
-		return fail(ERR_ACCESS, "%s: may not be read by this user", path);
-	default:
-		return fail(ERR_INVALID, "%s: can't be opened (%s)", path, strerror(errno));
-	}
-}
-
 /* What must be true of the file behind the descriptor, so that nobody changes it between. */
 static enum error check_private(int fd, const char *path)
 {
@@ -89,7 +80,7 @@ static enum error check_private(int fd, const char *path)
 		return fail(ERR_INVALID, "%s: not a regular file", path);
 	if (about.st_mode & S_IRWXO)
 		return fail(ERR_INVALID,
-			    "%s: others have permissions on it (mode %04o): chmod 0600 %s", path,
+			    "%s: others have permissions on it (mode %04o): chmod o= %s", path,
 			    about.st_mode & 07777, path);
 	if (about.st_size > KEY_FILE_MAX)
 		return fail(ERR_INVALID, "%s: too large to be a key", path);
@@ -97,7 +88,7 @@ static enum error check_private(int fd, const char *path)
 }
 
 /* The path that the descriptor was opened on, links resolved; `path` itself may change meanwhile. */
-static bool opened_inside(int fd, const char *dir)
+bool keyfile_opened_inside(int fd, const char *dir)
 {
 	char link[64], file[PATH_MAX];
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -108,12 +99,13 @@ static bool opened_inside(int fd, const char *dir)
 	return seal_path_inside(file, dir);
 }
 
+/* From its start, wherever the descriptor stands: it may have been read before. */
 static enum error read_all(int fd, const char *path, size_t limit, struct secret *out)
 {
 	TRY(secret_new(4096, out));
-	for (;;) {
+	for (off_t at = 0;; at = (off_t)out->len) {
 		uint8_t piece[1024];
-		ssize_t n = read(fd, piece, sizeof piece);
+		ssize_t n = pread(fd, piece, sizeof piece, at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -133,24 +125,40 @@ static enum error read_all(int fd, const char *path, size_t limit, struct secret
 	}
 }
 
+static enum error inside_store(const char *path, const char *store)
+{
+	return fail(ERR_INVALID,
+		    "%s: a private key may not lie in the store's directory %s, whose "
+		    "copies it would open: move it elsewhere",
+		    path, store);
+}
+
 enum error keyfile_read(const char *path, const char *outside_of, struct secret *out)
 {
 	*out = (struct secret){0};
 	SCOPED(close_fd) int fd = -1;
-	TRY(open_file(path, &fd));
-	if (outside_of && (seal_path_inside(path, outside_of) || opened_inside(fd, outside_of)))
-		return fail(ERR_INVALID,
-			    "%s: a private key may not lie in the store's directory %s, whose "
-			    "copies it would open: move it elsewhere",
-			    path, outside_of);
+	TRY(path_open(path, &fd));
+	if (outside_of &&
+	    (seal_path_inside(path, outside_of) || keyfile_opened_inside(fd, outside_of)))
+		return inside_store(path, outside_of);
 	TRY(check_private(fd, path));
 	return read_all(fd, path, KEY_FILE_MAX, out);
 }
 
-static enum error first_line(const char *path, struct secret *out)
+enum error keyfile_read_opened(const struct opened *file, const char *outside_of,
+			       struct secret *out)
 {
-	SCOPED(close_fd) int fd = -1;
-	TRY(open_file(path, &fd));
+	*out = (struct secret){0};
+	if (file->fd < 0)
+		return fail(file->error, "%s", file->why);
+	if (outside_of && keyfile_opened_inside(file->fd, outside_of))
+		return inside_store(file->path, outside_of);
+	TRY(check_private(file->fd, file->path));
+	return read_all(file->fd, file->path, KEY_FILE_MAX, out);
+}
+
+static enum error first_line(int fd, const char *path, struct secret *out)
+{
 	TRY(check_private(fd, path));
 	TRY(read_all(fd, path, KEY_FILE_MAX, out));
 	const uint8_t *newline = memchr(out->data, '\n', out->len);
@@ -164,21 +172,65 @@ static enum error first_line(const char *path, struct secret *out)
 	return OK;
 }
 
-enum error keyfile_passphrase(const char *path, struct secret *out)
+enum error seal_line_read(const char *path, struct secret *out)
 {
 	*out = (struct secret){0};
-	char credential[PATH_MAX];
+	SCOPED(close_fd) int fd = -1;
+	TRY(path_open(path, &fd));
+	return first_line(fd, path, out);
+}
+
+const char *keyfile_credential(char out[static PATH_MAX])
+{
 	const char *directory = secure_getenv("CREDENTIALS_DIRECTORY");
-	if (!path && directory) {
-		int n = snprintf(credential, sizeof credential, "%s/escrowfs.passphrase",
-				 directory);
-		if (n > 0 && (size_t)n < sizeof credential && access(credential, F_OK) == 0)
-			path = credential;
-	}
-	if (!path)
-		return OK;
-	if (first_line(path, out) == OK)
-		return OK;
-	/* Whatever is wrong with it: a missing key may be passed over, a missing passphrase not. */
+	if (!directory)
+		return NULL;
+	int n = snprintf(out, PATH_MAX, "%s/escrowfs.passphrase", directory);
+	return n > 0 && n < PATH_MAX && access(out, F_OK) == 0 ? out : NULL;
+}
+
+/* Whatever is wrong with it: a missing key may be passed over, a missing passphrase not. */
+static enum error not_used(void)
+{
 	return fail(ERR_NO_KEY, "the passphrase can't be used: %s", fail_why());
+}
+
+/* A unit has the credential always; where no passphrase was given it is an empty line. */
+static bool is_blank(int fd)
+{
+	char first;
+	return pread(fd, &first, 1, 0) == 0 || first == '\n';
+}
+
+static enum error passphrase_in(const char *path, bool given, struct secret *out)
+{
+	SCOPED(close_fd) int fd = -1;
+	if (path_open(path, &fd))
+		return not_used();
+	if (!given && is_blank(fd))
+		return OK;
+	return first_line(fd, path, out) == OK ? OK : not_used();
+}
+
+enum error keyfile_passphrase(const char *path, struct secret *out)
+{
+	char credential[PATH_MAX];
+	*out = (struct secret){0};
+	if (path)
+		return passphrase_in(path, true, out);
+	return keyfile_credential(credential) ? passphrase_in(credential, false, out) : OK;
+}
+
+enum error keyfile_passphrase_opened(const struct opened *file, bool given, struct secret *out)
+{
+	*out = (struct secret){0};
+	if (!*file->path)
+		return OK;
+	if (file->fd < 0) {
+		(void)fail(file->error, "%s", file->why);
+		return not_used();
+	}
+	if (!given && is_blank(file->fd))
+		return OK;
+	return first_line(file->fd, file->path, out) == OK ? OK : not_used();
 }

@@ -1,6 +1,10 @@
 /*
  * New keys. The file has the private key and then its certificate, PEM, so that one file is all
  * that is needed to open seals, here or with `openssl cms -decrypt -inkey FILE -recip FILE`.
+ *
+ * MUST: a key's file is its owner's alone. (test: make_daily, make_recovery)
+ * MUST: nothing is overwritten, and nothing half is left. (test: make_never_overwrites,
+ *       make_leaves_nothing)
  */
 #include "keyfile.h"
 #include "seal/certificate.h"

@@ -92,6 +92,5 @@ enum error seal_open(const struct seal_key *key, const void *blob, size_t len,
 	*content = (struct secret){0};
 	enum error result = open_seal(key, blob, len, content);
 	secret_wipe_stack();
-	openssl_forget();
-	return result;
+	return openssl_verdict(result);
 }

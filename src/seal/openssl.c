@@ -2,16 +2,39 @@
 
 #include <openssl/err.h>
 
+#include <stdbool.h>
+
+static _Thread_local bool lacked_memory;
+
+/* Empties this thread's queue. Returns the newest of it. */
+static unsigned long take_errors(void)
+{
+	unsigned long error, last = 0;
+	while ((error = ERR_get_error()) != 0) {
+		last = error;
+		lacked_memory |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+	}
+	return last;
+}
+
 const char *openssl_reason(void)
 {
-	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-	ERR_clear_error();
+	const char *reason = ERR_reason_error_string(take_errors());
 	return reason ? reason : "no reason given";
 }
 
 void openssl_forget(void)
 {
 	ERR_clear_error();
+	lacked_memory = false;
+}
+
+enum error openssl_verdict(enum error result)
+{
+	(void)take_errors();
+	bool lacked = lacked_memory;
+	lacked_memory = false;
+	return lacked ? fail(ERR_MEMORY, "out of memory") : result;
 }
 
 enum error openssl_certificate_der(const X509 *certificate, struct bytes *der)

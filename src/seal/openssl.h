@@ -25,6 +25,13 @@ const char *openssl_reason(void);
  */
 void openssl_forget(void);
 
+/*
+ * What a function ends with whose caller has to know why it failed, or that it didn't. Where OpenSSL had
+ * too little memory it names whatever that led to, and may even return a success: ERR_MEMORY, whatever
+ * the result is. Else the result.
+ */
+enum error openssl_verdict(enum error result);
+
 /* DER of a certificate. The caller frees, also after an error. ERR_MEMORY. */
 enum error openssl_certificate_der(const X509 *, struct bytes *der);
 

@@ -74,6 +74,19 @@ enum error recipients_add(struct recipients *recipients, const uint8_t *der, siz
 	return OK;
 }
 
+int recipients_beyond(const struct recipients *these, const struct recipients *those)
+{
+	for (int i = 0; i < recipients_count(these); i++) {
+		const X509 *one = sk_X509_value(these->certificates, i);
+		int j = recipients_count(those) - 1;
+		while (j >= 0 && X509_cmp(one, sk_X509_value(those->certificates, j)) != 0)
+			j--;
+		if (j < 0)
+			return i;
+	}
+	return -1;
+}
+
 int recipients_count(const struct recipients *recipients)
 {
 	return sk_X509_num(recipients->certificates);

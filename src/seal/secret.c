@@ -21,8 +21,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+/* The smallest block of the secure heap, in bytes. */
+#define LEAST 32
+
 /* What libcrypto and libplist were seen to use of the stack is a small part of this. */
 #define STACK_USED (64 * 1024)
+/* More than a mount's first thread uses until its end. */
+#define STACK_ROOM (256 * 1024)
 
 /*
  * Under MCL_FUTURE a new mapping over the limit fails, and with it malloc and new threads: a limit
@@ -39,16 +44,21 @@ static bool over_limit_allowed(rlim_t limit)
 	return true;
 }
 
+static bool locks_over_limit;
+
 static void lock_memory(void)
 {
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-	getrlimit(RLIMIT_MEMLOCK, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_MEMLOCK, &limit);
-
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
+		getrlimit(RLIMIT_MEMLOCK, &limit);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) {
-		if (limit.rlim_cur == RLIM_INFINITY || over_limit_allowed(limit.rlim_cur))
+		locks_over_limit = limit.rlim_cur != RLIM_INFINITY;
+		if (!locks_over_limit || over_limit_allowed(limit.rlim_cur))
 			return;
+		locks_over_limit = false;
 		munlockall();
 	}
 	log_say(LOG_LEVEL_WARNING,
@@ -60,6 +70,39 @@ static void lock_memory(void)
 		(unsigned long long)limit.rlim_cur / 1024);
 }
 
+static size_t prepared;
+
+size_t secret_heap(void)
+{
+	return prepared;
+}
+
+/* A stack that is locked can't grow any more. */
+static __attribute__((noinline)) void grow_stack(void)
+{
+	uint8_t room[STACK_ROOM];
+	OPENSSL_cleanse(room, sizeof room);
+}
+
+void secret_settle(void)
+{
+	if (!locks_over_limit)
+		return;
+	struct rlimit limit = {0};
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	grow_stack();
+	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
+	locks_over_limit = false;
+	log_say(LOG_LEVEL_WARNING,
+		"memory that is needed from now on isn't locked, and copies that libraries make "
+		"may "
+		"reach the swap: the limit on locked memory (RLIMIT_MEMLOCK) is %llu KiB and can't "
+		"be "
+		"raised; set LimitMEMLOCK=infinity in the unit, or run 'ulimit -l unlimited' "
+		"before",
+		(unsigned long long)limit.rlim_cur / 1024);
+}
+
 enum error secret_prepare_sealed(size_t heap)
 {
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
@@ -67,11 +110,12 @@ enum error secret_prepare_sealed(size_t heap)
 			    strerror(errno));
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 
-	switch (CRYPTO_secure_malloc_init(heap, 32)) {
+	switch (CRYPTO_secure_malloc_init(heap, LEAST)) {
 	case 0:
 		return fail(ERR_MEMORY, "there is no memory for a secure heap of %zu KiB",
 			    heap / 1024);
 	case 1:
+		prepared = heap;
 		return OK;
 	default:
 		log_say(LOG_LEVEL_WARNING,
@@ -79,6 +123,7 @@ enum error secret_prepare_sealed(size_t heap)
 			"the "
 			"limit on locked memory (LimitMEMLOCK=infinity in the unit, or ulimit -l)",
 			heap / 1024);
+		prepared = heap;
 		return OK;
 	}
 }
@@ -97,13 +142,15 @@ enum error secret_prepare(size_t heap)
 enum error secret_new(size_t cap, struct secret *out)
 {
 	*out = (struct secret){0};
-	if (!cap)
-		cap = 1;
-	out->data = OPENSSL_secure_malloc(cap);
+	/* The heap gives out powers of two: what it gives more than is asked for isn't lost so. */
+	size_t given = LEAST;
+	while (given < cap && given <= SIZE_MAX / 2)
+		given *= 2;
+	out->data = OPENSSL_secure_malloc(given);
 	if (!out->data)
 		return fail(ERR_MEMORY,
-			    "the secure heap has no %zu bytes left: too many open at once", cap);
-	out->cap = cap;
+			    "the secure heap has no %zu bytes left: too many open at once", given);
+	out->cap = given;
 	return OK;
 }
 
@@ -112,11 +159,8 @@ enum error secret_add(struct secret *secret, const void *bytes, size_t n)
 	if (!n)
 		return OK;
 	if (n > secret->cap - secret->len) {
-		size_t cap = secret->cap * 2;
-		if (cap < secret->len + n)
-			cap = secret->len + n;
 		struct secret grown;
-		TRY(secret_new(cap, &grown));
+		TRY(secret_new(secret->len + n, &grown));
 		if (secret->len)
 			memcpy(grown.data, secret->data, secret->len);
 		grown.len = secret->len;

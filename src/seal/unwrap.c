@@ -5,6 +5,9 @@
  * ECDH, in one operation of the key's provider. Here the provider is asked for the bare operation, ECDH
  * or OAEP, which all of them have, and the rest is done beside it. What doesn't belong to the key fails
  * by itself: AES key wrap and OAEP both have a check.
+ *
+ * MUST: shared secret, wrapping key and content key are in secure memory, and wiped on every way out.
+ *       (test: open_gives_secret)
  */
 #include "seal/unwrap.h"
 
@@ -34,24 +37,49 @@ static enum error not_worked(const char *what)
 
 /* ---- EC ---- */
 
-/* The sender's ephemeral key, on the curve of ours; NULL: it is none. */
-static EVP_PKEY *ephemeral_key(const EVP_PKEY *ours, const struct der *point)
+/*
+ * A key without a point, on the curve of ours. It is made once: by name it takes OpenSSL four times as
+ * long as to copy it.
+ */
+enum error unwrap_prepare(struct seal_key *key)
 {
 	char curve[64];
-	if (!EVP_PKEY_get_group_name(ours, curve, sizeof curve, NULL))
-		return NULL;
+	if (!EVP_PKEY_is_a(key->key, "EC") ||
+	    !EVP_PKEY_get_group_name(key->key, curve, sizeof curve, NULL))
+		return OK;
 	OSSL_PARAM parameters[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, curve, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point->at,
-						  point->left),
 		OSSL_PARAM_construct_end(),
 	};
 	SCOPED(scoped_pkey_ctx)
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", PUBLIC_PROPERTIES);
-	EVP_PKEY *key = NULL;
-	if (ctx && EVP_PKEY_fromdata_init(ctx) > 0)
-		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, parameters);
-	return key;
+	BIGNUM *cofactor = NULL;
+	if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 ||
+	    EVP_PKEY_fromdata(ctx, &key->curve, EVP_PKEY_KEY_PARAMETERS, parameters) <= 0 ||
+	    EVP_PKEY_get_bn_param(key->curve, OSSL_PKEY_PARAM_EC_COFACTOR, &cofactor) <= 0)
+		return fail(ERR_NO_KEY, "OpenSSL's default provider doesn't know the curve %s (%s)",
+			    curve, openssl_reason());
+	key->prime_order = BN_is_one(cofactor);
+	BN_free(cofactor);
+	return OK;
+}
+
+/*
+ * The sender's ephemeral key is the peer. In a group of prime order to be on the curve is enough of a
+ * check (SP 800-56A, 5.6.2.3.4); the full one multiplies by the order too, a third of all of opening.
+ */
+static bool set_peer(const struct seal_key *key, EVP_PKEY_CTX *ctx, const struct der *point)
+{
+	SCOPED(scoped_pkey) EVP_PKEY *ephemeral = EVP_PKEY_new();
+	if (!ephemeral || EVP_PKEY_copy_parameters(ephemeral, key->curve) <= 0 ||
+	    EVP_PKEY_set1_encoded_public_key(ephemeral, point->at, point->left) <= 0)
+		return false;
+	if (!key->prime_order)
+		return EVP_PKEY_derive_set_peer(ctx, ephemeral) > 0;
+	SCOPED(scoped_pkey_ctx)
+	EVP_PKEY_CTX *check = EVP_PKEY_CTX_new_from_pkey(NULL, ephemeral, PUBLIC_PROPERTIES);
+	return check && EVP_PKEY_public_check_quick(check) > 0 &&
+	       EVP_PKEY_derive_set_peer_ex(ctx, ephemeral, 0) > 0;
 }
 
 /* ECDH: the x coordinate, as long as the curve's field. */
@@ -63,9 +91,7 @@ static enum error agree(const struct seal_key *key, const struct der *point, str
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, key->properties);
 	if (!ctx || EVP_PKEY_derive_init(ctx) <= 0)
 		return not_worked("ECDH");
-	/* Setting the peer checks that its point is on the curve. */
-	SCOPED(scoped_pkey) EVP_PKEY *ephemeral = ephemeral_key(key->key, point);
-	if (!ephemeral || EVP_PKEY_derive_set_peer(ctx, ephemeral) <= 0)
+	if (!key->curve || !set_peer(key, ctx, point))
 		return not_opened();
 	if (EVP_PKEY_derive(ctx, shared->data, &len) <= 0 || len > field)
 		return not_worked("ECDH");

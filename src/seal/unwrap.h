@@ -6,6 +6,9 @@
 
 #define CONTENT_KEY 32
 
+/* Once for each key, before it opens anything: what all seals need of its curve. ERR_NO_KEY. */
+enum error unwrap_prepare(struct seal_key *);
+
 /* Can this private key do what opening takes? ERR_NO_KEY. */
 enum error unwrap_check(const struct seal_key *);
 

@@ -5,7 +5,9 @@
 #include "sources/intake.h"
 
 #include "crew.h"
+#include "fault.h"
 #include "sources/seen.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,7 @@ struct intake {
 	struct seen *seen; /* a rehearsal's: what would be there by now */
 	struct batch *gathering, *under_way;
 	int depth;
+	int64_t came;	   /* when the last unit did */
 	enum error broken; /* nothing goes on after that */
 	char why[512];
 };
@@ -295,11 +298,14 @@ static enum error run(struct intake *intake)
 {
 	struct batch *batch = intake->gathering;
 	crew_run(batch->count, prepare_one, intake);
+	fault_point("import-prepared");
 	finish_all(intake, intake->under_way);
 	intake->gathering = intake->under_way;
 	intake->under_way = batch;
+	fault_point("import-finished");
 	if (!intake->broken)
 		(void)begin_all(batch);
+	fault_point("import-begun");
 	return verdict(intake);
 }
 
@@ -310,6 +316,7 @@ enum error intake_add(struct intake *intake, const struct unit *unit)
 	struct batch *batch = intake->gathering;
 	struct piece *piece = &batch->piece[batch->count];
 	*piece = (struct piece){.unit = *unit};
+	intake->came = piece->unit.came = time_later(intake->came, time_now());
 	piece->unit.file = strdup(unit->file);
 	piece->unit.udid = unit->udid ? strdup(unit->udid) : NULL;
 	if (intake->broken || !piece->unit.file || (unit->udid && !piece->unit.udid)) {

@@ -36,6 +36,11 @@ struct unit {
 	const char *file; /* where it is from; copied */
 	int64_t number;	  /* which of the file's it is; 0: all of it */
 	const char *udid; /* the device, if the reader knows it; copied; or NULL */
+	/*
+	 * When it came, later than the one before: what says of itself no time has this one, whichever
+	 * thread prepares it first. Set by intake_add().
+	 */
+	int64_t came;
 };
 
 /* Takes a unit over (its work too, also after an error). An error ends the import. */

@@ -1,3 +1,8 @@
+/*
+ * A stream of messages, taken apart.
+ *
+ * MUST: what is gathered is in secure memory alone. (test: stream_in_secret)
+ */
 #include "sources/messages.h"
 
 #include "mdm.h"

@@ -1,3 +1,9 @@
+/*
+ * A device on its way in.
+ *
+ * MUST: its messages and its token are in secure memory, and go with it.
+ *       (test: row_in_secret, enrolment_in_secret)
+ */
 #include "sources/moving.h"
 
 #include "mdm.h"

@@ -1,4 +1,8 @@
-/* Messages, one or many in a file, each as /checkin would take it. */
+/*
+ * Messages, one or many in a file, each as /checkin would take it.
+ *
+ * MUST: a message's copy is in secure memory, and wiped when it was taken in. (test: stream_in_secret)
+ */
 #include "sources/kinds.h"
 
 #include "mdm.h"
@@ -11,7 +15,8 @@ static enum error prepare(struct escrow *escrow, const struct actor *actor, cons
 			  bool again, struct arrival **out)
 {
 	const struct secret *text = unit->work;
-	enum error error = escrow_message_prepare(escrow, actor, text->data, text->len, again, out);
+	enum error error = escrow_message_prepare(escrow, actor, text->data, text->len, unit->came,
+						  again, out);
 	bool none = error && unit->number <= 1 && mdm_headers_end(text->data, text->len) == 0 &&
 		    mdm_form(text->data, text->len) == FORM_BASE64;
 	return none ? fail(error,

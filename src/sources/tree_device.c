@@ -1,4 +1,9 @@
-/* A device's directory of a sealed tree. */
+/*
+ * A device's directory of a sealed tree.
+ *
+ * MUST: of a copy of an open mount, which has tokens in the clear, nothing is taken in or told.
+ *       (test: import_tree.bats, "a copy of an open mount")
+ */
 #include "sources/tree.h"
 
 #include "fs.h"

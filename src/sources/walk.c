@@ -1,6 +1,9 @@
 /*
  * From a source to its files and directories, each given to the kind that it is. Links inside a
  * directory aren't followed: they may lead anywhere. Hidden files are left out.
+ *
+ * MUST: what a file begins with, by which it is told what it is, is wiped. (test: row_in_secret,
+ *       stream_in_secret)
  */
 #include "sources/kinds.h"
 #include "sources/names.h"

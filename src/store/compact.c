@@ -9,12 +9,15 @@
  */
 #include "inside.h"
 
+#include "fault.h"
+
 #include "text.h"
 
 #include <time.h>
 
-#define MOMENT 100		    /* ms between two tries to cut the log */
-#define TRIES_A_SECOND 5	    /* each takes another moment */
+#define MOMENT 100	 /* ms between two tries to cut the log */
+#define TRIES_A_SECOND 5 /* each takes another moment */
+#define LOOKS_A_MS 10
 #define PASSING INT64_C(2000000000) /* ns */
 #define ROUNDS 3		    /* when seals are taken out meanwhile */
 
@@ -23,25 +26,16 @@ static void free_scoped(struct tx **tx)
 	connection_free(*tx);
 }
 
-/* SQLite asks for a place of its own at every temporary file. */
-static enum error keep_temporary_files_here(const struct store *store)
-{
-	if (sqlite3_temp_directory)
-		return OK;
-	sqlite3_temp_directory = sqlite3_mprintf("%s", store->directory);
-	return sqlite3_temp_directory ? OK : fail(ERR_MEMORY, "out of memory");
-}
-
 /*
  * For a moment, and not longer: who waits for readers has kept writers out already. Often: behind a
  * process that commits without pause the door is open for an instant.
  */
 static int look_often(void *context, int tries)
 {
-	static const struct timespec instant = {.tv_nsec = 1000000};
+	static const struct timespec instant = {.tv_nsec = 1000000 / LOOKS_A_MS};
 	(void)context;
 	nanosleep(&instant, NULL);
-	return tries < MOMENT;
+	return tries < MOMENT * LOOKS_A_MS;
 }
 
 /* `reads`: if it is busy, it isn't since another process checkpoints, too. */
@@ -110,15 +104,18 @@ static enum error compact_once(struct store *store, struct tx *tx, store_waiting
 {
 	int64_t unclean;
 	TRY(look(store, &unclean));
+	fault_point("vacuum-before");
 	TRY(sql_run_text(tx, "VACUUM"));
+	fault_point("vacuum-after");
 	TRY(cut_log(store, tx, waiting, context));
+	fault_point("log-cut");
 	return store_change(store, clean_apply, &unclean);
 }
 
 enum error store_compact(struct store *store, store_waiting *waiting, void *context)
 {
 	SCOPED(free_scoped) struct tx *tx = NULL;
-	TRY(keep_temporary_files_here(store));
+	TRY(connection_keep_files_here(store));
 	TRY(connection_new(store, CONNECT_WRITE, &tx));
 	TRY(sql_run_text(tx, "PRAGMA temp_store = FILE"));
 	enum error result = compact_once(store, tx, waiting, context);

@@ -5,6 +5,7 @@
  */
 #include "inside.h"
 
+#include "path.h"
 #include "schema.h"
 
 #include <dirent.h>
@@ -17,8 +18,8 @@
 #include <unistd.h>
 
 /* Everything that a store consists of. */
-static const char *const files[] = {DATABASE, DATABASE "-wal", DATABASE "-shm", DATABASE "-journal",
-				    LOCK};
+static const char *const files[] = {
+	DATABASE, DATABASE "-wal", DATABASE "-shm", DATABASE "-journal", RESERVE, LOCK};
 
 static enum error fail_with(const char *path)
 {
@@ -142,6 +143,7 @@ static enum error make_in(const char *path, const struct store_birth *birth)
 			      .directory = directory,
 			      .lock = -1,
 			      .claim = -1,
+			      .reserve = {.fd = -1},
 			      .patience = STORE_PATIENCE};
 	/* Whoever makes this file makes the store: another `init` at the same time ends here. */
 	TRY(make_file(&store, DATABASE));
@@ -156,6 +158,7 @@ static enum error make_in(const char *path, const struct store_birth *birth)
 enum error store_create(const char *path, const struct store_birth *birth)
 {
 	bool made;
+	TRY(path_check_links(path));
 	TRY(make_directory(path, &made));
 	enum error result = make_in(path, birth);
 	if (result && made)

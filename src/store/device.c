@@ -24,6 +24,8 @@ enum error device_read(struct rows *rows, struct device *out)
 		.change = sql_int(rows, 18),
 		.removed_at = sql_int(rows, 19),
 		.sealed_size = sql_u32(rows, 20),
+		.pinned = sql_u32(rows, 21),
+		.last_version = (int)sql_int(rows, 22),
 	};
 	sql_text(rows, 1, device.udid, sizeof device.udid);
 	sql_text(rows, 5, device.identity, sizeof device.identity);
@@ -77,7 +79,9 @@ enum error store_device_known(struct tx *tx, int64_t id, bool *out)
 static enum error next_change(struct tx *tx, int64_t *out)
 {
 	TRY(sql_run(tx, SQL_CHANGE_NEXT, NO_VALUES));
-	return store_change_number(tx, out);
+	TRY(store_change_number(tx, out));
+	tx->numbered = *out;
+	return OK;
 }
 
 static enum error came_or_went(struct tx *tx, int64_t at)
@@ -125,14 +129,15 @@ enum error store_device_save(struct tx *tx, struct device *d)
 	int64_t change = 0;
 	TRY(next_change(tx, &change));
 	TRY(sql_run(tx, SQL_DEVICE_SAVE,
-		    VALUES(INT(d->id), INT(d->user_enrolled), INT(d->unenrolled), INT(d->status),
-			   TEXT(d->identity), INT(d->created_at), INT(d->enrolled_at),
-			   INT(d->reenrolled_at), INT(d->checked_out_at), INT(d->retrieved_at),
-			   INT(d->proven_at), INT(d->escrowed_at), INT(d->security_size),
-			   INT(d->token_size), INT(d->security_at), INT(d->status_at),
-			   INT(d->token_at), INT(change), INT(d->sealed_size))));
+		    VALUES(INT(d->id), INT(d->user_enrolled), INT(d->unenrolled), TEXT(d->identity),
+			   INT(d->created_at), INT(d->enrolled_at), INT(d->reenrolled_at),
+			   INT(d->checked_out_at), INT(d->retrieved_at), INT(d->proven_at),
+			   INT(d->escrowed_at), INT(d->security_size), INT(d->token_size),
+			   INT(d->security_at), INT(d->status_at), INT(d->token_at), INT(change),
+			   INT(d->sealed_size))));
 	if (sql_changed(tx) != 1)
 		return fail(ERR_GONE, "device %s: it was taken away", d->udid);
+	TRY(sql_run(tx, SQL_DEVICE_TURN, VALUES(INT(d->id), INT(d->status))));
 	d->change = change;
 	return OK;
 }
@@ -159,6 +164,7 @@ enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
 	TRY(came_or_went(tx, at));
 	TRY(facts_delete(tx, id));
 	TRY(names_delete(tx, id));
+	TRY(store_stranger_forget(tx, id));
 	return access_delete(tx, id);
 }
 
@@ -174,26 +180,70 @@ enum error store_removed_touch(struct tx *tx, int64_t id, int64_t at)
 
 /* ---- listing ---- */
 
-static enum error list(struct rows *rows, store_each_device *each, void *context)
+static enum error list(struct rows *rows, int64_t after, store_each_device *each, void *context)
 {
 	bool more = true;
-	while (more && sql_next(rows)) {
+	while (more && sql_next_past(rows, 0, &after)) {
 		char udid[UDID_MAX + 1];
 		sql_text(rows, 1, udid, sizeof udid);
-		more = each(context, sql_int(rows, 0), udid);
+		more = each(context, after, udid);
 	}
 	return rows->error;
+}
+
+struct visit {
+	store_each_device *each;
+	store_each_glance *each_glance;
+	void *context;
+	int left; /* how many more are wanted */
+};
+
+static void text_of(sqlite3_value *column, char out[static UDID_MAX + 1])
+{
+	const unsigned char *text = sqlite3_value_text(column);
+	size_t len = text ? (size_t)sqlite3_value_bytes(column) : 0;
+	len = len < UDID_MAX ? len : UDID_MAX;
+	if (len)
+		memcpy(out, text, len);
+	out[len] = 0;
+}
+
+static bool visit_name(void *context, sqlite3_value **columns)
+{
+	struct visit *visit = context;
+	char udid[UDID_MAX + 1];
+	text_of(columns[1], udid);
+	return visit->each(visit->context, sqlite3_value_int64(columns[0]), udid) &&
+	       --visit->left > 0;
+}
+
+static bool visit_glance(void *context, sqlite3_value **columns)
+{
+	struct visit *visit = context;
+	struct device glance = {.id = sqlite3_value_int64(columns[0]),
+				.created_at = sqlite3_value_int64(columns[2]),
+				.pinned = (uint32_t)sqlite3_value_int64(columns[3])};
+	text_of(columns[1], glance.udid);
+	return visit->each_glance(visit->context, &glance) && --visit->left > 0;
 }
 
 enum error store_devices(struct tx *tx, enum status status, int64_t after, int limit,
 			 store_each_device *each, void *context)
 {
+	struct visit visit = {.each = each, .context = context, .left = limit};
+	if (status == STATUS_COUNT)
+		return sql_visit(tx, SQL_DEVICES, after, visit_name, &visit);
 	SCOPED(sql_end)
-	struct rows rows = status == STATUS_COUNT
-				   ? sql_query(tx, SQL_DEVICES, VALUES(INT(after), INT(limit)))
-				   : sql_query(tx, SQL_DEVICES_IN_STATUS,
-					       VALUES(INT(after), INT(limit), INT(status)));
-	return list(&rows, each, context);
+	struct rows rows =
+		sql_query(tx, SQL_DEVICES_IN_STATUS, VALUES(INT(after), INT(limit), INT(status)));
+	return list(&rows, after, each, context);
+}
+
+enum error store_glances(struct tx *tx, int64_t after, int limit, store_each_glance *each,
+			 void *context)
+{
+	struct visit visit = {.each_glance = each, .context = context, .left = limit};
+	return sql_visit(tx, SQL_GLANCES, after, visit_glance, &visit);
 }
 
 enum error store_devices_changed(struct tx *tx, int64_t after, int limit, store_each_change *each,
@@ -202,11 +252,10 @@ enum error store_devices_changed(struct tx *tx, int64_t after, int limit, store_
 	SCOPED(sql_end)
 	struct rows rows = sql_query(tx, SQL_DEVICES_CHANGED, VALUES(INT(after), INT(limit)));
 	bool more = true;
-	while (more && sql_next(&rows)) {
+	while (more && sql_next_past(&rows, 0, &after)) {
 		char udid[UDID_MAX + 1];
 		sql_text(&rows, 2, udid, sizeof udid);
-		more = each(context, sql_int(&rows, 0), sql_int(&rows, 1), udid,
-			    sql_bool(&rows, 3));
+		more = each(context, after, sql_int(&rows, 1), udid, sql_bool(&rows, 3));
 	}
 	return rows.error;
 }
@@ -239,7 +288,7 @@ enum error store_removed_devices(struct tx *tx, int64_t after, int limit, store_
 {
 	SCOPED(sql_end)
 	struct rows rows = sql_query(tx, SQL_REMOVED_DEVICES, VALUES(INT(after), INT(limit)));
-	return list(&rows, each, context);
+	return list(&rows, after, each, context);
 }
 
 enum error store_device_counts(struct tx *tx, uint64_t out[static STATUS_COUNT])

@@ -20,13 +20,11 @@ static void read_fact(struct rows *rows, struct facts *out)
 
 enum error store_facts(struct tx *tx, int64_t device, struct facts *out)
 {
-	struct facts facts = {0};
+	memset(out, 0, sizeof *out);
 	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_FACTS, VALUES(INT(device)));
 	while (sql_next(&rows))
-		read_fact(&rows, &facts);
-	TRY(rows.error);
-	*out = facts;
-	return OK;
+		read_fact(&rows, out);
+	return rows.error;
 }
 
 static enum error save(struct tx *tx, int64_t device, int name, const struct fact *fact)

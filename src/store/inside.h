@@ -10,8 +10,8 @@
 /*
  * What the store's files share.
  *
- * A store has one connection that writes, which belongs to the committer's thread (writer.c),
- * and a few that read (view.c). A snapshot has one that reads, in a transaction that began when
+ * A store has one connection that writes, which one thread has at a time (writer.c), and a few that
+ * read (view.c). A snapshot has one that reads, in a transaction that began when
  * it was opened. SQLite is called with no lock of ours held but a snapshot's, and never by two
  * threads on one connection.
  *
@@ -25,17 +25,20 @@ struct tx {
 	sqlite3_stmt *prepared[SQL_COUNT]; /* NULL: not used yet */
 	struct store *store;		   /* a view's, to give it back to */
 	struct tx *next;		   /* in the pool */
-	int claimed; /* of the tries to get in: the last that found the store claimed */
+	sql_visitor *visitor; /* visit.c: who is given the rows of the statement that runs */
+	void *visited;
+	int64_t visit_last; /* the number of its last row */
+	bool out_of_order;
+	int64_t numbered; /* the change number that was given last; 0: none */
+	int claimed;	  /* of the tries to get in: the last that found the store claimed */
 };
-
-/* Connections at most that read at the same time: more threads wait. */
-#define POOL_MAX 8
 
 struct pool {
 	pthread_mutex_t mutex;
 	pthread_cond_t returned;
 	struct tx *idle;
 	int made; /* idle or lent */
+	int max;  /* more threads wait */
 };
 
 struct job;
@@ -44,12 +47,43 @@ struct job;
 struct writer {
 	struct tx *tx;
 	pthread_t thread;
-	bool running;
+	bool ready;   /* mutex and conditions are */
+	bool running; /* the thread is */
 	pthread_mutex_t mutex;
 	pthread_cond_t arrived;
 	struct job *first, **last; /* in the order of arrival */
+	bool busy;		   /* somebody has the connection: who has it has these two */
+	int64_t streak, ended;	   /* since when there was no gap; the end of the last commit */
+	bool wanted;		   /* somebody is to have it before all others */
+	pthread_cond_t released;   /* for who wants it */
 	bool closing;
-	atomic_bool rehearse; /* nothing is committed */
+	store_waits *waits;
+	void *waits_context;
+	atomic_bool rehearse;	     /* nothing is committed */
+	atomic_int_fast64_t changed; /* the number of the newest change that is on disk */
+};
+
+/* checkpoint.c */
+struct checkpoint {
+	struct tx *tx;
+	pthread_t thread;
+	bool running;
+	atomic_bool unsynced;  /* the database may lack what was copied: the log is kept */
+	pthread_mutex_t mutex; /* over what follows; held for moments only */
+	pthread_cond_t wake;
+	int pages; /* in the log */
+	int since; /* of these were there when it was last copied */
+	bool copying;
+	bool closing;
+};
+
+/* reserve.c: room for retrievals */
+struct reserve {
+	int fd;		      /* -1: none is kept */
+	int64_t target, step; /* bytes */
+	atomic_int_fast64_t
+		released; /* when a step was given away last: seconds of a clock of its own */
+	atomic_bool none; /* this disk can't keep room */
 };
 
 struct store {
@@ -62,6 +96,9 @@ struct store {
 	int patience; /* ms, with another process that writes */
 	struct pool pool;
 	struct writer writer;
+	struct checkpoint checkpoint; /* of a store that is served */
+	struct reserve reserve;
+	bool looked_through; /* store_check() was called: who reads of damage is looking for it */
 	struct tx *snapshot;
 	pthread_mutex_t snapshot_mutex; /* held by its one view */
 };
@@ -69,6 +106,7 @@ struct store {
 #define STORE_PATIENCE 10000 /* ms */
 #define DATABASE "escrow.db"
 #define LOCK "lock"
+#define RESERVE DATABASE "-reserve"
 
 /* ---- connection.c ---- */
 
@@ -87,8 +125,19 @@ enum access_wanted {
 enum error connection_new(struct store *, enum access_wanted, struct tx **);
 void connection_free(struct tx *);
 
+/* index.c: a connection that was just opened, before it reads. */
+void index_guard(struct tx *);
+
 /* Ends a transaction that may have ended already. */
 void connection_rollback(struct tx *);
+
+/*
+ * Connects to a new database in a file that has no name, in the store's directory if that can be
+ * written: for what is too much for memory. Nobody else sees it, and it is gone with the connection.
+ */
+enum error connection_scratch(struct store *, struct tx **);
+/* SQLite asks for a place of its own at every temporary file: that directory. */
+enum error connection_keep_files_here(const struct store *);
 
 /* ---- lock.c: who serves ---- */
 
@@ -98,11 +147,50 @@ void lock_release(struct store *);
 /* Does another process hold the store's claim? */
 bool lock_claimed(const struct store *);
 
+/* ---- visit.c ---- */
+
+/* Makes a new connection know visit(). */
+enum error visit_prepare(struct tx *);
+
 /* ---- writer.c ---- */
 
 enum error writer_start(struct store *);
+/* Ends the thread, and starts it again (ERR_MEMORY); either does nothing where it is done. */
+void writer_rest(struct store *);
+enum error writer_go_on(struct store *);
 /* Does what still waits, and ends the thread. The connection is closed. */
 void writer_stop(struct store *);
+/* In between nobody commits. For one thread. */
+void writer_hold(struct store *);
+void writer_release(struct store *);
+/* A thread that no signal interrupts; what pthread_create(3) returns. */
+int thread_start(pthread_t *, size_t stack, void *(*)(void *), void *context);
+
+/* ---- checkpoint.c: the log's way into the database, while others commit ---- */
+
+#define CHECKPOINT_PAGES 4000 /* of 4 KiB: the log's usual length */
+
+/* ERR_MEMORY, and those of a connection. Ended with checkpoint_stop(), before writer_stop(). */
+enum error checkpoint_start(struct store *);
+void checkpoint_stop(struct store *);
+
+/* ---- reserve.c: room that is kept back ---- */
+
+/* Where there is none, and where none can be kept, all goes on without. */
+void reserve_open(struct store *);
+/* Keeps room from now on: for who serves. */
+void reserve_make(struct store *);
+void reserve_close(struct store *);
+/* False: retrievals have used some of it. */
+bool reserve_is_whole(const struct store *);
+/* Fills it up, if there is room. False: it isn't whole. */
+bool reserve_fill(struct store *);
+/* Gives a step of it away. False: nothing is left. */
+bool reserve_release(struct store *);
+/* Sets what is kept, and what should be. */
+void reserve_look(const struct store *, struct store_space *);
+/* May there be a change that isn't vital? ERR_NO_SPACE. */
+enum error reserve_check(struct store *);
 
 /* ---- view.c ---- */
 
@@ -113,6 +201,11 @@ void writer_stop(struct store *);
 enum error view_begin(struct tx *);
 void pool_start(struct store *);
 void pool_stop(struct store *);
+
+/* ---- mentions.c ---- */
+
+/* The table, and what it is sorted by. */
+extern const char mentions_schema[], mentions_order[];
 
 /* ---- names.c, facts.c, access.c: what goes with a device ---- */
 

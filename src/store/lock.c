@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,18 @@ static void close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+}
+
+/* Never waits, as for the other end of a FIFO that somebody put there. -1 with errno. */
+static int open_lock(const char *path, int flags)
+{
+	struct stat status;
+	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
 }
 
 /* What the holder wrote, made fit to be shown. */
@@ -76,13 +89,16 @@ enum error lock_take(struct store *store, const char *holder)
 {
 	char path[PATH_MAX + sizeof LOCK];
 	snprintf(path, sizeof path, "%s/" LOCK, store->directory);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open_lock(path, O_RDWR | O_CREAT);
 	if (fd < 0)
 		return fail(errno == EROFS    ? ERR_READ_ONLY
 			    : errno == EACCES ? ERR_ACCESS
 			    : errno == ENOSPC ? ERR_NO_SPACE
 					      : ERR_IO,
-			    "%s/" LOCK ": %s", store->path, strerror(errno));
+			    errno == EINVAL || errno == ELOOP
+				    ? "%s/" LOCK ": not a regular file; take it away (%s)"
+				    : "%s/" LOCK ": %s",
+			    store->path, strerror(errno));
 	enum error result = hold(store, fd, holder);
 	if (result)
 		close(fd);
@@ -136,7 +152,7 @@ bool store_served_by(const char *path, char *out, size_t size)
 	char lock[PATH_MAX];
 	snprintf(out, size, "%s", "");
 	snprintf(lock, sizeof lock, "%s/" LOCK, path);
-	SCOPED(close_fd) int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	SCOPED(close_fd) int fd = open_lock(lock, O_RDONLY);
 	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
 		return false;
 	read_holder(fd, out, size);

@@ -85,11 +85,24 @@ enum error store_names(struct tx *tx, enum name_kind kind, int64_t after, int li
 	SCOPED(sql_end)
 	struct rows rows = sql_query(tx, SQL_NAMES, VALUES(INT(kind), INT(after), INT(limit)));
 	bool more = true;
-	while (more && sql_next(&rows)) {
-		char name[NAME_MAX_LEN], udid[UDID_MAX + 1];
+	while (more && sql_next_past(&rows, 0, &after)) {
+		char name[NAME_MAX_LEN];
 		sql_text(&rows, 1, name, sizeof name);
-		sql_text(&rows, 2, udid, sizeof udid);
-		more = each(context, sql_int(&rows, 0), name, udid);
+		more = each(context, after, name, sql_int(&rows, 2));
+	}
+	return rows.error;
+}
+
+enum error store_names_borne(struct tx *tx, int64_t device, store_each_borne *each, void *context)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, SQL_NAMES_BORNE, VALUES(INT(device)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		char name[NAME_MAX_LEN];
+		int kind = sql_enum(&rows, 0, NAME_IMEI + 1);
+		TRY(rows.error);
+		sql_text(&rows, 1, name, sizeof name);
+		more = each(context, (enum name_kind)kind, name);
 	}
 	return rows.error;
 }

@@ -1,6 +1,7 @@
 /* Opening and closing. */
 #include "inside.h"
 
+#include "path.h"
 #include "schema.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 static enum error find_directory(struct store *store, const char *path)
 {
 	struct stat status;
+	TRY(path_check_links(path));
 	store->path = strdup(path);
 	store->directory = realpath(path, NULL);
 	if (!store->path)
@@ -94,10 +96,13 @@ static enum error open_frozen(struct store *store)
 
 static enum error open_writable(struct store *store, const char *holder)
 {
+	reserve_open(store);
 	TRY(connection_new(store, CONNECT_WRITE, &store->writer.tx));
 	if (store->mode == STORE_SERVE)
 		TRY(lock_take(store, holder));
 	TRY(schema_bring_up(store, store->writer.tx, true));
+	if (store->mode == STORE_SERVE)
+		reserve_make(store);
 	return writer_start(store);
 }
 
@@ -120,7 +125,7 @@ enum error store_open(const char *path, enum store_mode mode, const char *holder
 		return fail(ERR_MEMORY, "out of memory");
 	store->mode = mode;
 	store->patience = STORE_PATIENCE;
-	store->lock = store->claim = -1;
+	store->lock = store->claim = store->reserve.fd = -1;
 	pool_start(store);
 	enum error result = open_all(store, path, holder);
 	if (result) {
@@ -131,6 +136,17 @@ enum error store_open(const char *path, enum store_mode mode, const char *holder
 	return OK;
 }
 
+void store_rest(struct store *store)
+{
+	writer_rest(store);
+}
+
+enum error store_start(struct store *store)
+{
+	TRY(writer_go_on(store));
+	return store->mode == STORE_SERVE ? checkpoint_start(store) : OK;
+}
+
 void store_close(struct store *store)
 {
 	if (!store)
@@ -138,7 +154,9 @@ void store_close(struct store *store)
 	/* Readers first: the last to leave tidies up the log, and only a writer can. */
 	pool_stop(store);
 	connection_free(store->snapshot);
+	checkpoint_stop(store);
 	writer_stop(store);
+	reserve_close(store);
 	lock_release(store);
 	free(store->directory);
 	free(store->path);

@@ -1,5 +1,7 @@
 #include "schema.h"
 
+#include "fault.h"
+
 #include <stdio.h>
 
 /* What the columns are for, schema.sql says. */
@@ -16,6 +18,16 @@ static const struct migration migrations[] = {
 	 "ALTER TABLE version ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;"
 	 "ALTER TABLE recipient ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;"
 	 "CREATE INDEX version_unverified ON version (verified) WHERE verified = 0;"},
+	/* to 3: stat(2) asks for a node's own setting only where there is one; devices that were taken
+	   away are listed without a look at the others */
+	{"ALTER TABLE device ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
+	 "UPDATE device SET pinned = (SELECT sum(1 << (node % 4)) FROM access WHERE node BETWEEN "
+	 "device.id * 4 AND device.id * 4 + 3) WHERE id IN (SELECT node / 4 FROM access WHERE "
+	 "node >= 1024);"
+	 "CREATE INDEX device_gone ON device (id) WHERE removed_at <> 0;"},
+	/* to 4: a device's certificate that isn't its own is kept until it is accepted */
+	{"CREATE TABLE stranger (device INTEGER PRIMARY KEY REFERENCES device (id), "
+	 "identity TEXT NOT NULL, at INTEGER NOT NULL) STRICT;"},
 };
 #define MIGRATIONS (SCHEMA_VERSION - 1)
 
@@ -85,8 +97,10 @@ static enum error step(struct tx *tx, const struct migration *migration, int to)
 		if (!result)
 			result = sql_run_text(tx, mark_sql);
 	}
+	fault_point("migration-before");
 	if (!result)
 		result = sql_run(tx, SQL_COMMIT, NO_VALUES);
+	fault_point("migration-after");
 	if (result)
 		connection_rollback(tx);
 	return result;

@@ -10,7 +10,7 @@
  */
 
 #define SCHEMA_APPLICATION 0x45736372 /* "Escr", in the file's header */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 4
 
 /* The text of schema.sql (schema_text.c). */
 extern const char schema_sql[];

@@ -66,7 +66,8 @@ CREATE TABLE device (
 	-- The highest version number that this UDID ever had, here or in a removed row: a number
 	-- names one version for ever, also after a purge.
 	last_version INTEGER NOT NULL,
-	sealed_size INTEGER NOT NULL DEFAULT 0 -- of security.json in a sealed mount
+	sealed_size INTEGER NOT NULL DEFAULT 0, -- of security.json in a sealed mount
+	pinned INTEGER NOT NULL DEFAULT 0 -- which of its nodes have a row in `access`: 1 << (node % 4)
 ) STRICT;
 
 INSERT INTO sqlite_sequence (name, seq) VALUES ('device', 255);
@@ -74,6 +75,7 @@ INSERT INTO sqlite_sequence (name, seq) VALUES ('device', 255);
 -- One device a name, in any case of letters, among those that are there.
 CREATE UNIQUE INDEX device_udid ON device (udid) WHERE removed_at = 0;
 CREATE INDEX device_removed ON device (udid) WHERE removed_at <> 0;
+CREATE INDEX device_gone ON device (id) WHERE removed_at <> 0;
 CREATE INDEX device_status ON device (status) WHERE removed_at = 0;
 CREATE UNIQUE INDEX device_change ON device (change);
 
@@ -183,6 +185,14 @@ CREATE TABLE recipient (
 	certificate BLOB NOT NULL UNIQUE, -- DER
 	added_at INTEGER NOT NULL,
 	retired_at INTEGER NOT NULL DEFAULT 0 -- 0: everything is sealed to it
+) STRICT;
+
+-- The last client certificate that a device came with and that wasn't its own (device.identity), on a
+-- mount that is strict about it. Its device escrows with it, or somebody accepts it: then it is.
+CREATE TABLE stranger (
+	device INTEGER PRIMARY KEY REFERENCES device (id),
+	identity TEXT NOT NULL, -- hex SHA-256
+	at INTEGER NOT NULL -- when it came first
 ) STRICT;
 
 -- The audit trail: the exact bytes that /audit shows, one row a line, newline included.

@@ -59,6 +59,19 @@ bool sql_next(struct rows *rows)
 	return false;
 }
 
+bool sql_next_past(struct rows *rows, int column, int64_t *last)
+{
+	if (!sql_next(rows))
+		return false;
+	int64_t number = sql_int(rows, column);
+	if (number <= *last) {
+		rows->error = sql_damaged(rows->tx, "rows are out of order");
+		return false;
+	}
+	*last = number;
+	return true;
+}
+
 void sql_end(struct rows *rows)
 {
 	if (!rows->statement)
@@ -96,10 +109,7 @@ enum error sql_run_text(struct tx *tx, const char *text)
 
 static void damaged(struct rows *rows)
 {
-	rows->error = fail(ERR_IO,
-			   "%s: the store is damaged: a value is out of its range; `escrowfs "
-			   "verify` says more, then restore it from a backup",
-			   rows->tx->path);
+	rows->error = sql_damaged(rows->tx, "a value is out of its range");
 }
 
 int64_t sql_int(const struct rows *rows, int column)
@@ -170,7 +180,10 @@ static enum error fail_by_errno(const char *path, int number)
 			path, strerror(number));
 	case EROFS:
 		return fail(ERR_READ_ONLY,
-			    "%s: the store's disk is read-only and the change was not made", path);
+			    "%s: the store's disk is read-only and the change was not made; the "
+			    "kernel's "
+			    "log says why: unmount the store, then look after that disk",
+			    path);
 	case EACCES:
 	case EPERM:
 		return fail(ERR_ACCESS, "%s: the store's files can't be opened: %s", path,
@@ -215,6 +228,13 @@ static enum error fail_by_io(const struct tx *tx, int code)
 	default:
 		return fail_by_errno(tx->path, sqlite3_system_errno(tx->db));
 	}
+}
+
+enum error sql_damaged(const struct tx *tx, const char *what)
+{
+	bool looks = tx->store && tx->store->looked_through;
+	return fail(ERR_IO, "%s: the store is damaged: %s; %srestore it from a backup", tx->path,
+		    what, looks ? "" : "`escrowfs verify` says more, then ");
 }
 
 enum error sql_fail(const struct tx *tx, int code)

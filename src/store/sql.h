@@ -49,20 +49,30 @@ enum statement {
 	SQL_CHECK,
 	SQL_CHECK_REFERENCES,
 	SQL_CHECK_TALLY,
+	SQL_CHECK_SEQUENCE,
+	SQL_CHECK_PINNED,
+	SQL_CHECK_STARTS,
+	SQL_CHECK_NAMES,
+	SQL_CHECK_CHANGE,
+	SQL_CHECK_GENERATION,
 	/* devices */
 	SQL_DEVICE,
 	SQL_DEVICE_NAMED,
 	SQL_DEVICE_FOLDED,
 	SQL_DEVICE_ADD,
 	SQL_DEVICE_SAVE,
+	SQL_DEVICE_TURN,
 	SQL_DEVICE_FINISH,
 	SQL_DEVICE_REMOVE,
 	SQL_DEVICES,
+	SQL_GLANCES,
 	SQL_DEVICES_IN_STATUS,
 	SQL_DEVICES_CHANGED,
 	SQL_DEVICE_COUNTS,
+	SQL_CENSUS,
 	SQL_REMOVED,
 	SQL_REMOVED_NAMED,
+	SQL_REMOVED_COUNTER,
 	SQL_REMOVED_LAST,
 	SQL_REMOVED_DEVICES,
 	SQL_REMOVED_TOUCH,
@@ -75,6 +85,7 @@ enum statement {
 	SQL_NAME,
 	SQL_NAMES,
 	SQL_NAMES_OF_DEVICE,
+	SQL_NAMES_BORNE,
 	SQL_NAME_ADD,
 	SQL_BEARER_ADD,
 	SQL_BEARER_DELETE,
@@ -103,17 +114,32 @@ enum statement {
 	/* access, recipients */
 	SQL_ACCESS,
 	SQL_ACCESS_SAVE,
+	SQL_ACCESS_PIN,
+	SQL_OWNER,
+	SQL_OWNERS,
+	SQL_ACCESSES,
 	SQL_ACCESS_DELETE,
 	SQL_RECIPIENTS,
 	SQL_RECIPIENT,
 	SQL_RECIPIENT_ADD,
 	SQL_RECIPIENT_RETIRE,
+	/* strangers */
+	SQL_STRANGER,
+	SQL_STRANGERS,
+	SQL_STRANGER_SAVE,
+	SQL_STRANGER_DELETE,
 	/* the trail */
 	SQL_TRAIL_END,
 	SQL_TRAIL_ADD,
 	SQL_TRAIL_END_MOVE,
 	SQL_TRAIL_AT,
 	SQL_TRAIL,
+	/* mentions: on a connection of their own */
+	SQL_MENTION_ADD,
+	SQL_MENTION_LAST,
+	SQL_MENTION_FOUND,
+	SQL_MENTIONS_OF,
+	SQL_MENTIONS_LEFT,
 	SQL_COUNT
 };
 
@@ -166,6 +192,12 @@ struct rows {
 struct rows sql_query(struct tx *, enum statement, const struct value *, int count);
 /* Goes to the next row: to the first at first. */
 bool sql_next(struct rows *);
+/*
+ * Goes to the next row of a listing from a cursor on: the number in `column` is past *last, which it is
+ * then. ERR_IO where it isn't: that page of the database is damaged, and who comes back for the rest
+ * with the last number of each part would never end.
+ */
+bool sql_next_past(struct rows *, int column, int64_t *last);
 void sql_end(struct rows *);
 
 /* Columns of the row, from 0. Memory is valid until the next sql_next() or sql_end(). */
@@ -185,6 +217,14 @@ void sql_bytes(struct rows *, int column, uint8_t *out, size_t len);
 
 /* Runs a statement that has no rows. */
 enum error sql_run(struct tx *, enum statement, const struct value *, int count);
+/*
+ * Runs a statement that asks visit(...) of each row (visit.c): the visitor is given the columns named
+ * there, and returns false to stop. It doesn't use the connection. The first column is past `after` and
+ * grows, as in sql_next_past().
+ */
+typedef bool sql_visitor(void *context, sqlite3_value **columns);
+enum error sql_visit(struct tx *, enum statement, int64_t after, sql_visitor *, void *context);
+
 /* How many rows the last statement that changes any has changed. */
 int64_t sql_changed(const struct tx *);
 /* The number of the row that was inserted last. */
@@ -195,5 +235,7 @@ enum error sql_run_text(struct tx *, const char *text);
 
 /* fail() with what the engine said last on this connection, in our words. */
 enum error sql_fail(const struct tx *, int code);
+/* ERR_IO: what is read can't be what was written. */
+enum error sql_damaged(const struct tx *, const char *what);
 
 #endif

@@ -74,7 +74,7 @@ enum error store_trail(struct tx *tx, int64_t from, store_each_line *each, void 
 	while (more && sql_next(&rows)) {
 		size_t len;
 		const char *line = sql_blob(&rows, 1, &len);
-		more = each(context, sql_int(&rows, 0), line, len);
+		more = each(context, sql_int(&rows, 0), sql_int(&rows, 2), line, len);
 	}
 	return rows.error;
 }

@@ -85,10 +85,11 @@ enum error store_version_with_mac(struct tx *tx, int64_t device,
 	return read_one(&rows, out);
 }
 
-static enum error list(struct rows *rows, store_each_version *each, void *context)
+/* `cursor`: the number of the row that these come after; NULL: they have another order. */
+static enum error list(struct rows *rows, int64_t *cursor, store_each_version *each, void *context)
 {
 	bool more = true;
-	while (more && sql_next(rows)) {
+	while (more && (cursor ? sql_next_past(rows, 0, cursor) : sql_next(rows))) {
 		struct version version;
 		char udid[UDID_MAX + 1];
 		TRY(version_read(rows, &version));
@@ -105,7 +106,7 @@ enum error store_versions(struct tx *tx, int64_t device, int64_t after, store_ea
 	struct rows rows =
 		device ? sql_query(tx, SQL_VERSIONS_OF_DEVICE, VALUES(INT(device), INT(after)))
 		       : sql_query(tx, SQL_VERSIONS, VALUES(INT(after)));
-	return list(&rows, each, context);
+	return list(&rows, device ? NULL : &after, each, context);
 }
 
 enum error store_versions_ended(struct tx *tx, int64_t before, int64_t after_device,
@@ -114,7 +115,7 @@ enum error store_versions_ended(struct tx *tx, int64_t before, int64_t after_dev
 	SCOPED(sql_end)
 	struct rows rows = sql_query(tx, SQL_VERSIONS_ENDED,
 				     VALUES(INT(after_device), INT(after_number), INT(before)));
-	return list(&rows, each, context);
+	return list(&rows, NULL, each, context);
 }
 
 enum error store_versions_named(struct tx *tx, const char *udid, store_each_past *each,
@@ -152,8 +153,8 @@ enum error store_blob(struct tx *tx, int64_t version, struct bytes *out)
 /* ---- changing ---- */
 
 /*
- * Whose last_version counts for a device's UDID: that of the device of this name that is there,
- * even for one that was taken away.
+ * Whose last_version counts for a device's UDID: that of the device of this name that is there, even for
+ * one that was taken away; else the highest of those that were.
  */
 static enum error counter_of(struct tx *tx, int64_t id, int64_t *counter)
 {
@@ -166,7 +167,13 @@ static enum error counter_of(struct tx *tx, int64_t id, int64_t *counter)
 	found = store_device_folded(tx, device.udid, &there);
 	if (found == OK)
 		*counter = there.id;
-	return found == ERR_NOT_FOUND ? OK : found;
+	if (found != ERR_NOT_FOUND)
+		return found;
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_REMOVED_COUNTER, VALUES(TEXT(device.udid)));
+	if (sql_next(&rows))
+		*counter = sql_int(&rows, 0);
+	return rows.error;
 }
 
 static enum error use_number(struct tx *tx, int64_t device, int64_t number)

@@ -1,12 +1,21 @@
 /*
  * Views: connections that read. A few are kept, made when they are first needed, so that a view
- * costs two statements. A snapshot has one, in a transaction that stays open: its views take
- * turns.
+ * costs two statements. More than keep the processors busy would be memory for nothing: each has its
+ * statements and its pages, a megabyte and a half. A snapshot has one, in a transaction that stays
+ * open: its views take turns.
  */
 #include "inside.h"
 
+#include <unistd.h>
+
+/* Connections at least and at most. */
+#define POOL_MIN 3
+#define POOL_MAX 8
+
 void pool_start(struct store *store)
 {
+	long wanted = sysconf(_SC_NPROCESSORS_ONLN) + 1;
+	store->pool.max = wanted < POOL_MIN ? POOL_MIN : wanted > POOL_MAX ? POOL_MAX : (int)wanted;
 	pthread_mutex_init(&store->pool.mutex, NULL);
 	pthread_cond_init(&store->pool.returned, NULL);
 	pthread_mutex_init(&store->snapshot_mutex, NULL);
@@ -28,7 +37,7 @@ void pool_stop(struct store *store)
 static struct tx *borrow(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->mutex);
-	while (!pool->idle && pool->made == POOL_MAX)
+	while (!pool->idle && pool->made == pool->max)
 		pthread_cond_wait(&pool->returned, &pool->mutex);
 	struct tx *tx = pool->idle;
 	if (tx)
@@ -64,7 +73,8 @@ enum error view_begin(struct tx *tx)
 	return result;
 }
 
-enum error store_view(struct store *store, struct tx **out)
+/* A connection, in no transaction; a snapshot's is always in its own. */
+enum error store_look(struct store *store, struct tx **out)
 {
 	if (store->snapshot) {
 		pthread_mutex_lock(&store->snapshot_mutex);
@@ -75,14 +85,23 @@ enum error store_view(struct store *store, struct tx **out)
 	struct tx *tx = borrow(&store->pool);
 	if (!tx)
 		result = connection_new(store, store->frozen ? CONNECT_FROZEN : CONNECT_READ, &tx);
-	if (!result)
-		result = view_begin(tx);
-	if (result) {
+	if (result)
+		give_back(&store->pool, NULL);
+	else
+		*out = tx;
+	return result;
+}
+
+enum error store_view(struct store *store, struct tx **out)
+{
+	struct tx *tx;
+	TRY(store_look(store, &tx));
+	enum error result = store->snapshot ? OK : view_begin(tx);
+	if (result)
 		give_back(&store->pool, tx);
-		return result;
-	}
-	*out = tx;
-	return OK;
+	else
+		*out = tx;
+	return result;
 }
 
 void store_view_end(struct tx *tx)
@@ -92,7 +111,7 @@ void store_view_end(struct tx *tx)
 		pthread_mutex_unlock(&store->snapshot_mutex);
 		return;
 	}
-	if (sql_run(tx, SQL_COMMIT, NO_VALUES))
+	if (!sqlite3_get_autocommit(tx->db) && sql_run(tx, SQL_COMMIT, NO_VALUES))
 		connection_rollback(tx);
 	give_back(&store->pool, tx);
 }

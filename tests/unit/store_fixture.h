@@ -29,6 +29,7 @@ static const struct store_birth fixture_birth = {
 static inline void fixture_open(struct fixture *f, enum store_mode mode)
 {
 	assert_int_equal(store_open(f->path, mode, "mounted on /mnt/test", &f->store), OK);
+	assert_int_equal(store_start(f->store), OK);
 }
 
 static inline void fixture_close(struct fixture *f)
@@ -61,7 +62,8 @@ static inline int fixture_setup(void **state)
 		return -1;
 	snprintf(f->path, sizeof f->path, "%s/store", f->dir);
 	if (store_create(f->path, &fixture_birth) ||
-	    store_open(f->path, STORE_SERVE, "mounted on /mnt/test", &f->store))
+	    store_open(f->path, STORE_SERVE, "mounted on /mnt/test", &f->store) ||
+	    store_start(f->store))
 		return -1;
 	*state = f;
 	return 0;

@@ -296,6 +296,29 @@ static void get_needs_reading(void **state)
 	assert_says(last_line(f), "\"action\":\"retrieve\",\"outcome\":\"ok\"");
 }
 
+/* A reply that was read, and then a refusal, whose sentence is shorter: it is all there is to read. */
+static void reply_and_no_more(void **state)
+{
+	struct fixture *f = *state;
+	const char *get = FROM(UDID, "GetBootstrapToken", "");
+	static const char said[] = "more bytes came after the message";
+	const void *data;
+	size_t n, first;
+	struct writer *writer;
+	assert_int_equal(write_to(f, WRITER_TOKEN, TOKEN_1 "\n"), OK);
+	assert_int_equal(writer_new(f->escrow, WRITER_CHECKIN, 0, true, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, get, strlen(get), 0), OK);
+	assert_int_equal(writer_read(writer, &me, 65536, &data, &first), OK);
+	assert_int_equal(writer_write(writer, &me, "more", 4, strlen(get)), ERR_INVALID);
+	assert_int_equal(writer_read(writer, &me, 65536, &data, &n), OK);
+	assert_true(n < first && n > strlen(said));
+	assert_memory_equal(data, said, strlen(said));
+	assert_int_equal(((const char *)data)[n - 1], '\n');
+	assert_int_equal(writer_read(writer, &me, 65536, &data, &n), OK);
+	assert_int_equal(n, 0);
+	writer_free(writer);
+}
+
 static void writer_wipes(void **state)
 {
 	struct fixture *f = *state;
@@ -321,6 +344,39 @@ static void unfinished_nothing(void **state)
 	writer_free(writer);
 	assert_token(f, TOKEN_1);
 	assert_says(trail(f), "closed on an unfinished message");
+}
+
+/* Anybody who may write /checkin could fill the secure heap with them. */
+static void refusal_takes_no_secure_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	const void *data;
+	size_t n, used = CRYPTO_secure_used();
+	const char *refused = FROM(UDID, "SetBootstrapToken", "<key>BootstrapToken</key><true/>");
+	assert_int_equal(writer_new(f->escrow, WRITER_CHECKIN, 0, true, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, refused, strlen(refused), 0), ERR_INVALID);
+	assert_int_equal(CRYPTO_secure_used(), used);
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), OK);
+	assert_true(n > 10 && ((const char *)data)[n - 1] == '\n');
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), OK);
+	assert_int_equal(n, 0);
+	writer_free(writer);
+}
+
+/* A descriptor outlives its device: the trail says all the same whose token was refused. */
+static void refusal_outlives_device(void **state)
+{
+	struct fixture *f = *state;
+	struct writer *writer;
+	struct device removed;
+	const char *half = "<plist>";
+	assert_int_equal(writer_new(f->escrow, WRITER_TOKEN, f->device.id, false, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, half, strlen(half), 0), OK);
+	assert_int_equal(escrow_device_remove(f->escrow, &me, f->device.udid, &removed), OK);
+	writer_free(writer);
+	assert_says(last_line(f), "closed on an unfinished message");
+	assert_says(last_line(f), f->device.udid);
 }
 
 static void same_token_confirms(void **state)
@@ -524,6 +580,19 @@ static void checkin_life(void **state)
 	assert_string_equal(word(f), "escrowed");
 }
 
+/* With no token it takes none away, but the device is enrolled again, and the trail says so. */
+static void set_without_a_token_enrols(void **state)
+{
+	struct fixture *f = *state;
+	const char *none = FROM(UDID, "SetBootstrapToken", "");
+	assert_int_equal(write_to(f, WRITER_CHECKIN, FROM(UDID, "CheckOut", "")), OK);
+	assert_string_equal(word(f), "unenrolled");
+	assert_int_equal(write_to(f, WRITER_CHECKIN, none), OK);
+	assert_string_equal(word(f), "not_escrowed");
+	assert_says(last_line(f), "\"action\":\"enrol\"");
+	assert_says(last_line(f), "SetBootstrapToken without a token: enrolled again");
+}
+
 #define HOOK(time, payload)                                                                        \
 	"{\"created_at\": \"" time "\", \"checkin_event\": {\"raw_payload\": \"" payload "\"}}"
 
@@ -545,8 +614,8 @@ static void late_token(void **state)
 		assert_token(f, TOKEN_1);
 	}
 	SCOPED(bytes_free) struct bytes text = {0};
-	int64_t change;
-	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &change), OK);
+	struct device device;
+	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &device), OK);
 	assert_says((char *)text.data, "\"Number\": 2");
 	assert_says((char *)text.data, "\"EscrowedAt\": \"2020-01-01T00:00:00.000Z\"");
 	assert_null(strstr((char *)text.data, "\"Number\": 3"));
@@ -676,8 +745,8 @@ static void first_hand_evidence(void **state)
 	assert_int_equal(write_to(f, WRITER_CHECKIN, set), OK);
 	assert_string_equal(word(f), "escrowed");
 	SCOPED(bytes_free) struct bytes text = {0};
-	int64_t change;
-	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &change), OK);
+	struct device device;
+	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &device), OK);
 	assert_int_equal(text.len, f->device.security_size);
 	assert_says((char *)text.data, "out of date (OSVersion)");
 	/* By hand it is allowed now as well: nothing known forbids it. */
@@ -715,6 +784,31 @@ static void verify_is_clean(void **state)
 	assert_int_equal(verified.findings, 0);
 	assert_true(verified.lines > 10 && verified.opened == verified.versions &&
 		    verified.versions > 1);
+}
+
+/* Whole tokens, and one whose seal holds another's. */
+static void verify_leaves_no_secret(void **state)
+{
+	struct fixture *f = *state;
+	char command[256];
+	struct escrow_verified verified;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(write_to(f, WRITER_TOKEN, i % 2 ? TOKEN_1 "\n" : TOKEN_2 "\n"),
+				 OK);
+	escrow_close(f->escrow);
+	snprintf(command, sizeof command,
+		 "sqlite3 '%s/escrow.db' 'UPDATE sealed SET blob = (SELECT blob FROM sealed WHERE "
+		 "version = 1) WHERE version = 2'",
+		 f->store);
+	assert_int_equal(system(command), 0);
+	f->escrow = open_escrow(f);
+	size_t used = CRYPTO_secure_used();
+	assert_int_equal(
+		escrow_verify(f->escrow, &(struct escrow_verifying){.finding = say}, &verified),
+		OK);
+	assert_int_equal(verified.opened, 19);
+	assert_true(verified.findings > 0);
+	assert_int_equal(CRYPTO_secure_used(), used);
 }
 
 static void keyless_escrows(void **state)
@@ -765,13 +859,17 @@ int main(void)
 		MOUNTED(retrieve_in_secret),
 		MOUNTED(export_in_secret),
 		MOUNTED(get_needs_reading),
+		MOUNTED(reply_and_no_more),
 		MOUNTED(writer_wipes),
 		MOUNTED(unfinished_nothing),
+		MOUNTED(refusal_takes_no_secure_memory),
+		MOUNTED(refusal_outlives_device),
 		MOUNTED(same_token_confirms),
 		MOUNTED(more_bytes_undo),
 		MOUNTED(undo_only_if_current),
 		MOUNTED(undo_not_what_was_confirmed),
 		MOUNTED(undo_of_a_removal),
+		MOUNTED(set_without_a_token_enrols),
 		MOUNTED(late_token),
 		MOUNTED(get_race_recorded),
 		MOUNTED(export_race_recorded),
@@ -784,6 +882,7 @@ int main(void)
 		MOUNTED(first_hand_evidence),
 		MOUNTED(user_enrollment_refused),
 		MOUNTED(verify_is_clean),
+		MOUNTED(verify_leaves_no_secret),
 		MOUNTED(keyless_escrows),
 		MOUNTED(init_overwrites_nothing),
 	};

@@ -97,12 +97,11 @@ static void keep(struct fixture *f, const char *udid, struct kept_device *out)
 	struct escrow *sealed = open_escrow(f->store[0], ESCROW_SEALED);
 	struct device device;
 	SCOPED(secret_free) struct secret pem = {0};
-	int64_t change;
 	*out = (struct kept_device){.path = strdup("/backup/devices/x")};
 	snprintf(out->udid, sizeof out->udid, "%s", udid);
 	assert_int_equal(escrow_device_named(sealed, UDID, &device), OK);
 	if (strcmp(udid, UDID) == 0)
-		assert_int_equal(escrow_security(sealed, device.id, &out->security, &change), OK);
+		assert_int_equal(escrow_security(sealed, device.id, &out->security, &device), OK);
 	assert_int_equal(escrow_retrieve(sealed, &me, device.id, &pem), OK);
 	escrow_close(sealed);
 	struct kept_token *token = kept_token(out);

@@ -180,6 +180,12 @@ static void header_lines(void **state)
 		{"Identity: x\n\n<plist>", 13},
 		{"A: 1\nB:\nC:: : x\n\n", 17},
 		{"\n A: 1\n\n<", 8},
+		{"\xef\xbb\xbf"
+		 "A: 1\n\n<",
+		 9},
+		{" \xef", NOT_YET},
+		{"\xef\xbb", NOT_YET},
+		{"\xef\xbf", 0},
 		{"QUJDREVG", NOT_YET},
 		{"QUJD\n", 0},
 		{"QUJD REVG:", 0},
@@ -210,6 +216,13 @@ static void header_lines_are_bounded(void **state)
 	for (size_t i = 0; i + 4 <= sizeof text; i += 4)
 		memcpy(text + i, "A:b\n", 4);
 	assert_int_equal(mdm_headers_end(u8(text), sizeof text), 0);
+	/* What is said of a part holds for the whole, at the limit too. */
+	memcpy(text + 16384, "\r\n", 2);
+	assert_int_equal(mdm_headers_end(u8(text), 16385), 0);
+	assert_int_equal(mdm_headers_end(u8(text), sizeof text), 0);
+	memcpy(text + 16380, "b:\n\n", 4);
+	assert_int_equal(mdm_headers_end(u8(text), 16383), NOT_YET);
+	assert_int_equal(mdm_headers_end(u8(text), sizeof text), 16384);
 }
 
 #define HEX "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff"

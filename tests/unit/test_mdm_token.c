@@ -167,11 +167,12 @@ static void token_in_secret(void **state)
 	struct message message;
 	assert_int_equal(read_text(TOKEN("QUJD"), &message), OK);
 	assert_true(CRYPTO_secure_allocated(message.token.data));
-	struct secret outs[3] = {0};
+	struct secret outs[4] = {0};
 	assert_int_equal(mdm_write_reply(&message.token, &outs[0]), OK);
 	assert_int_equal(mdm_write_token(UDID, &message.token, &outs[1]), OK);
 	assert_int_equal(mdm_write_base64(&message.token, &outs[2]), OK);
-	for (int i = 0; i < 3; i++) {
+	assert_int_equal(mdm_write_content(UDID, &message.token, &outs[3]), OK);
+	for (int i = 0; i < 4; i++) {
 		assert_true(CRYPTO_secure_allocated(outs[i].data));
 		secret_free(&outs[i]);
 	}
@@ -308,17 +309,26 @@ static void token_takes_one_kind(void **state)
 
 /* ---- writing ---- */
 
+typedef enum error write_token(const char *udid, const struct secret *token, struct secret *out);
+
+/* A token of so many bytes, and the message that has it. */
+static void write_sized(write_token *write, size_t size, struct secret *token, struct secret *text)
+{
+	assert_int_equal(secret_new(size, token), OK);
+	for (size_t k = 0; k < size; k++)
+		token->data[token->len++] = (uint8_t)(k * 31 + size);
+	assert_int_equal(write(UDID, token, text), OK);
+}
+
 static void written_is_read(void **state)
 {
 	(void)state;
 	static const size_t sizes[] = {1, 2, 3, 57, 300, 4000, 48 * 1024};
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+	static write_token *const writes[] = {mdm_write_token, mdm_write_content};
+	for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
 		SCOPED(secret_free) struct secret token = {0}, text = {0}, line = {0}, back = {0};
 		SCOPED(message_free) struct message message = {0};
-		assert_int_equal(secret_new(sizes[i], &token), OK);
-		for (size_t k = 0; k < sizes[i]; k++)
-			token.data[token.len++] = (uint8_t)(k * 31 + i);
-		assert_int_equal(mdm_write_token(UDID, &token, &text), OK);
+		write_sized(writes[i % 2], sizes[i / 2], &token, &text);
 		assert_int_equal(mdm_read_token(text.data, text.len, &message), OK);
 		assert_string_equal(message.id, UDID);
 		assert_true(secret_equal(&message.token, &token));
@@ -331,7 +341,44 @@ static void written_is_read(void **state)
 	}
 }
 
-/* From the length of a message alone: never less than the token has, and at most two more. */
+/* XML to devices and other servers; a binary property list into a seal. */
+static void xml_goes_out_binary_is_sealed(void **state)
+{
+	(void)state;
+	SCOPED(secret_free) struct secret token = {0}, content = {0}, again = {0}, text = {0};
+	write_sized(mdm_write_content, 192, &token, &content);
+	assert_memory_equal(content.data, "bplist00", 8);
+	assert_int_equal(mdm_write_token(UDID, &token, &text), OK);
+	assert_memory_equal(text.data, "<?xml", 5);
+	assert_true(content.len < text.len);
+	assert_int_equal(mdm_write_content(UDID, &token, &again), OK);
+	assert_true(secret_equal(&content, &again));
+}
+
+/* A device may be called as anything in its message is: libplist writes what is the same once. */
+static void content_of_any_name(void **state)
+{
+	(void)state;
+	static const char longest[] =
+		"0123456789012345678901234567890123456789012345678901234567890123";
+	static const char *const names[] = {"SetBootstrapToken", "UDID", "BootstrapToken", "A",
+					    longest};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		SCOPED(secret_free) struct secret token = {0}, content = {0};
+		SCOPED(message_free) struct message message = {0};
+		uint32_t size;
+		assert_int_equal(secret_new(3, &token), OK);
+		assert_int_equal(secret_add(&token, names[i], 1), OK);
+		assert_int_equal(mdm_write_content(names[i], &token, &content), OK);
+		assert_int_equal(mdm_read_token(content.data, content.len, &message), OK);
+		assert_string_equal(message.id, names[i]);
+		assert_true(secret_equal(&message.token, &token));
+		assert_int_equal(mdm_token_size(names[i], content.len, &size), OK);
+		assert_int_equal(size, 1);
+	}
+}
+
+/* From the length of XML alone: never less than the token has, and at most two more. */
 static void size_of_a_length(void **state)
 {
 	(void)state;
@@ -339,10 +386,7 @@ static void size_of_a_length(void **state)
 	uint32_t size;
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		SCOPED(secret_free) struct secret token = {0}, text = {0};
-		assert_int_equal(secret_new(sizes[i], &token), OK);
-		memset(token.data, 7, sizes[i]);
-		token.len = sizes[i];
-		assert_int_equal(mdm_write_token(UDID, &token, &text), OK);
+		write_sized(mdm_write_token, sizes[i], &token, &text);
 		assert_int_equal(mdm_token_size(UDID, text.len, &size), OK);
 		assert_in_range(size, sizes[i], sizes[i] + 2);
 	}
@@ -350,6 +394,24 @@ static void size_of_a_length(void **state)
 	assert_int_equal(size, 0);
 	assert_int_equal(mdm_token_size(UDID, 1 << 20, &size), OK);
 	assert_int_equal(size, 0);
+}
+
+/* From that of a binary one: what the token has, unless an XML one may be as long; then less. */
+static void size_of_a_binary_length(void **state)
+{
+	(void)state;
+	int taken_for_xml = 0;
+	for (size_t i = 1; i <= 600; i++) {
+		SCOPED(secret_free) struct secret token = {0}, content = {0};
+		uint32_t size;
+		write_sized(mdm_write_content, i, &token, &content);
+		assert_int_equal(mdm_token_size(UDID, content.len, &size), OK);
+		assert_in_range(size, 1, i);
+		taken_for_xml += size != i;
+		/* With a token of this size a binary one is as short as no XML is. */
+		assert_true(size == i || i > 200);
+	}
+	assert_in_range(taken_for_xml, 1, 100);
 }
 
 static void replies(void **state)
@@ -377,13 +439,22 @@ int main(void)
 {
 	CRYPTO_secure_malloc_init(1 << 22, 32);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(token_data_strict),	cmocka_unit_test(other_data_not_looked_at),
-		cmocka_unit_test(token_seen_by_both),	cmocka_unit_test(token_absent_or_empty),
-		cmocka_unit_test(token_in_binary),	cmocka_unit_test(token_in_secret),
-		cmocka_unit_test(base64_text),		cmocka_unit_test(token_size),
-		cmocka_unit_test(recovery_key_refused), cmocka_unit_test(token_takes_one_kind),
-		cmocka_unit_test(written_is_read),	cmocka_unit_test(replies),
+		cmocka_unit_test(token_data_strict),
+		cmocka_unit_test(other_data_not_looked_at),
+		cmocka_unit_test(token_seen_by_both),
+		cmocka_unit_test(token_absent_or_empty),
+		cmocka_unit_test(token_in_binary),
+		cmocka_unit_test(token_in_secret),
+		cmocka_unit_test(base64_text),
+		cmocka_unit_test(token_size),
+		cmocka_unit_test(recovery_key_refused),
+		cmocka_unit_test(token_takes_one_kind),
+		cmocka_unit_test(written_is_read),
+		cmocka_unit_test(replies),
 		cmocka_unit_test(size_of_a_length),
+		cmocka_unit_test(size_of_a_binary_length),
+		cmocka_unit_test(content_of_any_name),
+		cmocka_unit_test(xml_goes_out_binary_is_sealed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,8 +29,20 @@ static void takes_its_own(void **state)
 	assert_string_equal(options.passphrase_file, "/p");
 	assert_true(options.sealed && options.read_only && !options.allow_other);
 	assert_int_equal(options.threads, 7);
+	assert_int_equal(read_options("max-retrievals=100/h", &options), OK);
+	assert_int_equal(options.max_retrievals, 100);
+	assert_false(options.strict_identity);
+	assert_null(options.recipients);
+	assert_int_equal(read_options("recipients=/etc/escrow.pem", &options), OK);
+	assert_string_equal(options.recipients, "/etc/escrow.pem");
+	assert_int_equal(read_options("identity=strict", &options), OK);
+	assert_true(options.strict_identity);
 	assert_int_equal(read_options("ro,rw,allow_other", &options), OK);
 	assert_true(options.allow_other && !options.read_only);
+	assert_true(!options.user && !options.default_permissions);
+	assert_int_equal(read_options("setuid=escrow,default_permissions", &options), OK);
+	assert_string_equal(options.user, "escrow");
+	assert_true(options.default_permissions);
 }
 
 static void keeps_commas_in_values(void **state)
@@ -54,7 +66,7 @@ static void reads_over_what_is_for_others(void **state)
 		",,",
 		"defaults",
 		"rw,nosuid,nodev,noexec,relatime",
-		"dev,suid,exec,default_permissions",
+		"dev,suid,exec,drop_privileges",
 		"noauto,user,user=joe,users,nofail,_netdev,auto,owner,group",
 		"x-systemd.automount,x-systemd.requires=a.service,x-gvfs-hide",
 		"X-mount.mkdir,comment=a",
@@ -83,7 +95,15 @@ static void names_what_it_refuses(void **state)
 		{"threads=2x", "threads=2x"},
 		{"threads=-1", "threads=-1"},
 		{"threads=99999999999999999999", "threads=99999999999999999999"},
-		{"identity=strict", "not available"},
+		{"identity=lax", "identity=lax"},
+		{"max-retrievals=100", "max-retrievals=100"},
+		{"max-retrievals=0/h", "max-retrievals=0/h"},
+		{"max-retrievals=-5/h", "max-retrievals=-5/h"},
+		{"max-retrievals=5/m", "max-retrievals=5/m"},
+		{"max-retrievals=5/hour", "max-retrievals=5/hour"},
+		{"max-retrievals=1000001/h", "max-retrievals=1000001/h"},
+		{"max-retrievals=/h", "max-retrievals=/h"},
+		{"max-retrievals=", "max-retrievals="},
 		{"remount,ro", "remount"},
 		{"passphrase=secret", "passphrase"},
 	};

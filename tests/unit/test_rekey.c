@@ -371,7 +371,8 @@ static enum error put_apply(struct tx *tx, void *context)
 	struct effect effect;
 	SCOPED(dossier_free) struct dossier dossier;
 	TRY(dossier_find(tx, UDID, &dossier));
-	return token_put(tx, job->escrow, &dossier, &me, &job->sealed, "by hand", 1, &effect);
+	TRY(token_put(tx, job->escrow, &dossier, &me, &job->sealed, "by hand", 1, &effect));
+	return dossier_settle(tx, &dossier, 1);
 }
 
 /* Sealed before the rekey, and on its way into the store after it. */

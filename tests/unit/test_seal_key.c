@@ -139,7 +139,7 @@ static void key_world_readable_refused(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_int_equal(chmod(path, bad[i]), 0);
 		assert_int_equal(try_load(path, NULL, NULL), ERR_INVALID);
-		assert_why("chmod 0600");
+		assert_why("chmod o=");
 		char uri[300];
 		snprintf(uri, sizeof uri, "file:%s", path);
 		assert_int_equal(try_load(uri, NULL, NULL), ERR_INVALID);
@@ -408,7 +408,7 @@ static void passphrase_file_must_be_private(void **state)
 	make_key(SEAL_KEY_DAILY, "private.pem", pass);
 	assert_int_equal(chmod(pass, 0644), 0);
 	assert_int_equal(try_load(in_dir("private.pem"), pass, NULL), ERR_NO_KEY);
-	assert_why("chmod 0600");
+	assert_why("chmod o=");
 	assert_int_equal(chmod(pass, 0440), 0);
 	assert_int_equal(try_load(in_dir("private.pem"), pass, NULL), OK);
 	/* A missing one is no missing key: that may be passed over. */
@@ -432,6 +432,102 @@ static void passphrase_from_credential(void **state)
 	unsetenv("CREDENTIALS_DIRECTORY");
 }
 
+/* A unit has the credential always, also where there is no passphrase. */
+static void empty_credential_is_none(void **state)
+{
+	(void)state;
+	assert_int_equal(shell("mkdir -m 700 empty"), 0);
+	make_key(SEAL_KEY_DAILY, "plain.pem", NULL);
+	setenv("CREDENTIALS_DIRECTORY", in_dir("empty"), 1);
+	const char *texts[] = {"", "\n"};
+	for (int i = 0; i < 2; i++) {
+		write_text("empty/escrowfs.passphrase", texts[i], 0400);
+		assert_int_equal(try_load(in_dir("plain.pem"), NULL, NULL), OK);
+		assert_int_equal(try_load(in_dir("cred.pem"), NULL, NULL), ERR_NO_KEY);
+	}
+	/* Of a file that was named it is a mistake. */
+	write_text("p5", "\n", 0600);
+	assert_int_equal(try_load(in_dir("plain.pem"), in_dir("p5"), NULL), ERR_NO_KEY);
+	unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+/* ---- files that somebody else opened ---- */
+
+static struct opened opened(const char *path)
+{
+	struct opened file = {.path = path, .fd = -1};
+	if (*path) {
+		file.error = path_open(path, &file.fd);
+		file.why = file.error ? strdup(fail_why()) : NULL;
+	}
+	return file;
+}
+
+static enum error try_opened(const char *uri, const char *passphrase_file, const char *outside_of)
+{
+	char paths[2][PATH_MAX];
+	SCOPED(seal_key_scoped) struct seal_key *key = NULL;
+	seal_key_files(uri, passphrase_file, paths[0], paths[1]);
+	struct opened files[] = {opened(paths[0]), opened(paths[1])};
+	enum error result = OK;
+	/* Twice: a descriptor that was read to its end is read from its start. */
+	for (int i = 0; i < 2; i++) {
+		seal_key_scoped(&key);
+		result = seal_key_load_opened(uri, passphrase_file, &files[0], &files[1],
+					      outside_of, &key);
+		assert_int_equal(result == OK, key != NULL);
+	}
+	for (int i = 0; i < 2; i++) {
+		close(files[i].fd);
+		free((char *)files[i].why);
+	}
+	return result;
+}
+
+static void opened_files_are_held_to_the_same(void **state)
+{
+	(void)state;
+	char uri[256];
+	const char *plain = make_key(SEAL_KEY_DAILY, "handed.pem", NULL);
+	assert_int_equal(try_opened(plain, NULL, NULL), OK);
+	snprintf(uri, sizeof uri, "file:%s", plain);
+	assert_int_equal(try_opened(uri, NULL, in_dir("creds")), OK);
+	assert_int_equal(try_opened(plain, NULL, in_dir("")), ERR_INVALID);
+	assert_why("may not lie in the store's directory");
+	assert_int_equal(chmod(plain, 0604), 0);
+	assert_int_equal(try_opened(plain, NULL, NULL), ERR_INVALID);
+	assert_int_equal(try_opened(in_dir("nowhere.pem"), NULL, NULL), ERR_NOT_FOUND);
+	assert_why("nowhere.pem");
+
+	write_text("word", "a word\n", 0600);
+	make_key(SEAL_KEY_DAILY, "locked2.pem", in_dir("word"));
+	assert_int_equal(try_opened(in_dir("locked2.pem"), in_dir("word"), NULL), OK);
+	assert_int_equal(try_opened(in_dir("locked2.pem"), NULL, NULL), ERR_NO_KEY);
+	assert_int_equal(try_opened(in_dir("locked2.pem"), in_dir("nowhere"), NULL), ERR_NO_KEY);
+	assert_why("nowhere");
+	write_text("word2", "a word\n", 0604);
+	assert_int_equal(try_opened(in_dir("locked2.pem"), in_dir("word2"), NULL), ERR_NO_KEY);
+}
+
+static void key_held_until_given_back(void **state)
+{
+	(void)state;
+	SCOPED(bytes_free) struct bytes der = {0};
+	unlink(in_dir("held.pem"));
+	assert_int_equal(seal_key_make(SEAL_KEY_DAILY, "held", in_dir("held.pem"), NULL, &der), OK);
+	struct seal_key *key = load(in_dir("held.pem"));
+	struct seal_key *taken = seal_key_hold(key);
+	seal_key_free(key);
+	assert_true(opens(taken, &der));
+	SCOPED(seal_key_scoped) struct seal_key *again = load(in_dir("held.pem"));
+	assert_true(seal_key_same(taken, again));
+	seal_key_free(taken);
+	SCOPED(seal_key_scoped) struct seal_key *other = load(in_dir("plain.pem"));
+	assert_false(seal_key_same(again, other));
+	assert_null(seal_key_hold(NULL));
+	seal_key_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +549,9 @@ int main(void)
 		cmocka_unit_test(passphrase_is_the_first_line),
 		cmocka_unit_test(passphrase_file_must_be_private),
 		cmocka_unit_test(passphrase_from_credential),
+		cmocka_unit_test(empty_credential_is_none),
+		cmocka_unit_test(opened_files_are_held_to_the_same),
+		cmocka_unit_test(key_held_until_given_back),
 	};
 	return cmocka_run_group_tests_name("seal: keys", tests, help_setup, help_teardown);
 }

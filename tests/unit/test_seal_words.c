@@ -54,6 +54,36 @@ static void mac_known(void **state)
 	assert_true(seal_equal(mac, mac, sizeof mac));
 }
 
+/* RFC 4231, test cases 1, 2 and 6. */
+static void hmac_known(void **state)
+{
+	(void)state;
+	static const struct {
+		int byte; /* -1: "Jefe" */
+		size_t len;
+		const char *text, *hex;
+	} known[] = {
+		{0x0b, 20, "Hi There",
+		 "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+		{-1, 4, "what do ya want for nothing?",
+		 "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+		{0xaa, 131, "Test Using Larger Than Block-Size Key - Hash Key First",
+		 "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+	};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		SCOPED(secret_free) struct secret key = {0};
+		uint8_t bytes[131], mac[SEAL_DIGEST];
+		char hex[65];
+		memset(bytes, known[i].byte, sizeof bytes);
+		assert_int_equal(secret_add(&key, known[i].byte < 0 ? (const void *)"Jefe" : bytes,
+					    known[i].len),
+				 OK);
+		assert_int_equal(seal_hmac(&key, known[i].text, strlen(known[i].text), mac), OK);
+		hex_write(mac, sizeof mac, hex);
+		assert_string_equal(hex, known[i].hex);
+	}
+}
+
 static void random_differs(void **state)
 {
 	(void)state;
@@ -252,6 +282,14 @@ static void certificate_files(void **state)
 		assert_memory_equal(found.data, der.data, der.len);
 		bytes_free(&found);
 	}
+	uint8_t digest[SEAL_DIGEST], expected[SEAL_DIGEST];
+	assert_int_equal(seal_digest(der.data, der.len, expected), OK);
+	SCOPED(bytes_free) struct bytes pem = read_file(in_dir("both.pem"));
+	assert_int_equal(seal_certificate_digest(pem.data, pem.len, digest), OK);
+	assert_memory_equal(digest, expected, sizeof digest);
+	assert_int_equal(seal_certificate_digest(der.data, der.len, digest), ERR_INVALID);
+	assert_int_equal(seal_certificate_digest(pem.data, 0, digest), ERR_INVALID);
+
 	write_text("junk", "no certificate\n", 0644);
 	write_text("empty", "", 0644);
 	assert_int_equal(seal_certificate_read(in_dir("junk"), &found), ERR_INVALID);
@@ -266,6 +304,7 @@ int main(void)
 		cmocka_unit_test(digest_known),
 		cmocka_unit_test(digest2_is_of_both),
 		cmocka_unit_test(mac_known),
+		cmocka_unit_test(hmac_known),
 		cmocka_unit_test(random_differs),
 		cmocka_unit_test(armor_as_openssl),
 		cmocka_unit_test(dearmor_reads),

@@ -63,6 +63,20 @@ static void secret_wiped_on_growth(void **state)
 	assert_int_equal(marks(secret.data, secret.len), 2 * sizeof piece);
 }
 
+/* What is counted as a descriptor's is what the heap gave for it. */
+static void secret_counts_what_it_takes(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {0, 1, 33, 512, 513, 1025, 100000};
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		SCOPED(secret_free) struct secret secret = {0};
+		size_t used = CRYPTO_secure_used();
+		assert_int_equal(secret_new(sizes[i], &secret), OK);
+		if (CRYPTO_secure_malloc_initialized())
+			assert_int_equal(CRYPTO_secure_used() - used, secret.cap);
+	}
+}
+
 static void secret_of_nothing(void **state)
 {
 	(void)state;
@@ -312,6 +326,7 @@ int main(void)
 		cmocka_unit_test(secret_wiped_on_free),
 		cmocka_unit_test(secret_wiped_on_growth),
 		cmocka_unit_test(secret_of_nothing),
+		cmocka_unit_test(secret_counts_what_it_takes),
 		cmocka_unit_test(secret_moves),
 		cmocka_unit_test(secret_heap_runs_out),
 		cmocka_unit_test(secret_equal_compares_all),

@@ -277,15 +277,32 @@ static void enrolment_in_secret(void **state)
 	assert_none_visible(&watched);
 }
 
+#define SET(udid, token)                                                                           \
+	"<plist version=\"1.0\"><dict><key>MessageType</key><string>SetBootstrapToken</string>"    \
+	"<key>UDID</key><string>" udid "</string><key>BootstrapToken</key><data>" token            \
+	"</data></dict></plist>\n"
+
+static void stream_in_secret(void **state)
+{
+	struct fixture *f = *state;
+	struct watched watched;
+	/* One that is taken, one of a device that is none, one that is cut off by the next. */
+	write_file(f->source, SET("U-1", "$") SET("no udid", "$") "<plist version=\"1.0\"><dict>"
+								  "<data>$</data>" SET("U-2", "$"));
+	struct intake_counts counts = take_in(f, &watched);
+	assert_true(counts.tokens_new >= 1);
+	assert_true(watched.refused >= 1);
+	assert_none_visible(&watched);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(migrant_never_stale),
-		WITH_STORE(migrant_twice),
-		WITH_STORE(row_in_secret),
-		WITH_STORE(enrolment_in_secret),
+		WITH_STORE(migrant_never_stale), WITH_STORE(migrant_twice),
+		WITH_STORE(row_in_secret),	 WITH_STORE(enrolment_in_secret),
+		WITH_STORE(stream_in_secret),
 	};
 	if (secret_prepare(HEAP) != OK)
 		return EXIT_FAILURE;

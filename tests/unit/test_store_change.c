@@ -54,8 +54,9 @@ struct sequence {
 	bool broken;
 };
 
-static bool in_sequence(void *context, int64_t seq, const char *line, size_t len)
+static bool in_sequence(void *context, int64_t seq, int64_t at, const char *line, size_t len)
 {
+	(void)at;
 	struct sequence *sequence = context;
 	char expected[64];
 	int n = snprintf(expected, sizeof expected, "line %lld of the trail\n", (long long)seq);
@@ -468,6 +469,164 @@ static void read_only_disk(void **state)
 	assert_int_equal(changed, ERR_READ_ONLY);
 }
 
+/* ---- the log ---- */
+
+static int64_t log_pages(struct fixture *f)
+{
+	struct store_space space;
+	assert_int_equal(store_space(f->store, &space), OK);
+	return (int64_t)space.log / 4096;
+}
+
+struct load {
+	struct store *store;
+	atomic_bool enough;
+	atomic_int failed;
+};
+
+static void *commits_without_pause(void *context)
+{
+	struct load *load = context;
+	while (!atomic_load(&load->enough))
+		load->failed += store_change(load->store, big_apply, NULL) != OK;
+	return NULL;
+}
+
+static void *views_without_pause(void *context)
+{
+	struct load *load = context;
+	while (!atomic_load(&load->enough)) {
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		struct trail_end end;
+		load->failed += store_view(load->store, &tx) || store_trail_end(tx, &end);
+	}
+	return NULL;
+}
+
+static int pages_now(struct checkpoint *checkpoint)
+{
+	pthread_mutex_lock(&checkpoint->mutex);
+	int pages = checkpoint->pages;
+	pthread_mutex_unlock(&checkpoint->mutex);
+	return pages;
+}
+
+/* Nobody pauses, neither who writes nor who reads. */
+static void log_starts_anew_under_load(void **state)
+{
+	struct fixture *f = *state;
+	struct load load = {.store = f->store};
+	pthread_t thread[4];
+	int anew = 0, before = 0;
+	for (size_t i = 0; i < COUNT(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL,
+						i % 2 ? views_without_pause : commits_without_pause,
+						&load),
+				 0);
+	for (int ms = 0; anew < 3 && ms < 300000; ms++) {
+		int pages = pages_now(&f->store->checkpoint);
+		anew += pages < before;
+		before = pages;
+		usleep(1000);
+	}
+	atomic_store(&load.enough, true);
+	for (size_t i = 0; i < COUNT(thread); i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(load.failed, 0);
+	assert_int_equal(anew, 3);
+	assert_int_equal(store_check(f->store), OK);
+}
+
+static bool is_short_again(struct fixture *f)
+{
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+		/* Where it was longer than this, starting anew cuts it to this. */
+		if (log_pages(f) <= INT64_C(64) << 20 >> 12)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void log_grows_under_a_snapshot(void **state)
+{
+	struct fixture *f = *state;
+	struct store *snapshot;
+	int64_t limit = (INT64_C(64) << 20 >> 12) + CHECKPOINT_PAGES;
+	assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+	assert_int_equal(store_open(f->path, STORE_SNAPSHOT, NULL, &snapshot), OK);
+	while (log_pages(f) < limit)
+		assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+	assert_trail(snapshot, 1);
+	store_close(snapshot);
+	for (int64_t i = 0; i < CHECKPOINT_PAGES / 15; i++)
+		assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+	assert_true(is_short_again(f));
+	assert_int_equal(store_check(f->store), OK);
+}
+
+/* ---- a disk that fails to sync ---- */
+
+static int fails_to_sync(sqlite3_file *file, int how)
+{
+	(void)file;
+	(void)how;
+	return SQLITE_IOERR_FSYNC;
+}
+
+static int64_t trail_now(struct fixture *f)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	struct trail_end end;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_trail_end(tx, &end), OK);
+	return end.seq;
+}
+
+static bool is_unsynced(struct fixture *f)
+{
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+		if (atomic_load(&f->store->checkpoint.unsynced))
+			return true;
+	}
+	return false;
+}
+
+/* What was copied then may be nowhere but in the log: it is kept until the store is opened anew. */
+static void unsynced_database_keeps_log(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3_file *file = NULL;
+	int64_t end;
+	sqlite3_file_control(f->store->checkpoint.tx->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	const sqlite3_io_methods *own = file->pMethods;
+	sqlite3_io_methods failing = *own;
+	failing.xSync = fails_to_sync;
+	file->pMethods = &failing;
+	assert_true(is_unsynced(f));
+	file->pMethods = own;
+
+	/* The disk is well again, or says so. */
+	int64_t log = log_pages(f);
+	for (int64_t i = 0; i < 2 * CHECKPOINT_PAGES / 15; i++)
+		assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+	assert_true(log_pages(f) > log + CHECKPOINT_PAGES);
+	end = trail_now(f);
+	log = log_pages(f);
+	fixture_close(f);
+	char path[640];
+	struct stat kept;
+	snprintf(path, sizeof path, "%s/escrow.db-wal", f->path);
+	assert_int_equal(stat(path, &kept), 0);
+	assert_int_equal(kept.st_size / 4096, log);
+
+	fixture_open(f, STORE_SERVE);
+	assert_int_equal(trail_now(f), end);
+	assert_int_equal(store_check(f->store), OK);
+}
+
 /* ---- two processes ---- */
 
 static pid_t fork_worker(struct fixture *f, int lines)
@@ -746,6 +905,114 @@ static void gathered_and_one_fails(void **state)
 	run_gathered(*state, true);
 }
 
+/* ---- by the caller itself ---- */
+
+struct caller {
+	struct store *store;
+	store_apply *apply;
+	void *context;
+	enum error result;
+	char why[64];
+};
+
+static void *changes_once(void *context)
+{
+	struct caller *caller = context;
+	caller->result = store_change(caller->store, caller->apply, caller->context);
+	snprintf(caller->why, sizeof caller->why, "%s", fail_why());
+	return NULL;
+}
+
+static void remember_thread(void *context)
+{
+	*(pthread_t *)context = pthread_self();
+}
+
+static enum error thread_apply(struct tx *tx, void *context)
+{
+	remember_thread(context);
+	return add_line(tx);
+}
+
+/* Who is alone commits; who comes meanwhile waits for the committer. Each is asked to step aside. */
+static void alone_and_behind(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t ran = 0, aside = 0, first, second, third;
+	struct gate gate;
+	struct caller alone = {.store = f->store, .apply = gate_apply, .context = &gate};
+	struct caller behind = {.store = f->store, .apply = thread_apply, .context = &ran};
+	struct caller wrong = {.store = f->store, .apply = fails_by_itself};
+	sem_init(&gate.there, 0, 0);
+	sem_init(&gate.open, 0, 0);
+	store_on_wait(f->store, remember_thread, &aside);
+	assert_int_equal(store_change(f->store, thread_apply, &ran), OK);
+	assert_true(pthread_equal(ran, pthread_self()));
+	assert_true(pthread_equal(aside, pthread_self()));
+
+	assert_int_equal(pthread_create(&first, NULL, changes_once, &alone), 0);
+	sem_wait(&gate.there);
+	store_on_wait(f->store, NULL, NULL);
+	assert_int_equal(pthread_create(&second, NULL, changes_once, &behind), 0);
+	assert_int_equal(pthread_create(&third, NULL, changes_once, &wrong), 0);
+	usleep(50000);
+	assert_int_equal(trail_lines(f->store), 1);
+	sem_post(&gate.open);
+	pthread_join(first, NULL);
+	pthread_join(second, NULL);
+	pthread_join(third, NULL);
+	assert_int_equal(alone.result, OK);
+	assert_int_equal(behind.result, OK);
+	assert_int_equal(wrong.result, ERR_NOT_EMPTY);
+	assert_string_equal(wrong.why, "a sentence of the change's own");
+	assert_int_equal(trail_lines(f->store), 2);
+	sem_destroy(&gate.there);
+	sem_destroy(&gate.open);
+}
+
+static enum error add_and_fail(struct tx *tx, void *context)
+{
+	struct device device = {.udid = "B"};
+	(void)context;
+	TRY(store_device_add(tx, &device));
+	return fail(ERR_INVALID, "on purpose");
+}
+
+static enum error add_anew(struct tx *tx, void *device)
+{
+	((struct device *)device)->id = 0;
+	return store_device_add(tx, device);
+}
+
+/* Its number is that of what is on disk, whatever was numbered and undone. */
+static void knows_what_it_changed(void **state)
+{
+	struct fixture *f = *state;
+	struct device other = {.udid = "C"};
+	struct gate gate;
+	struct change *first, *good, *bad;
+	sem_init(&gate.there, 0, 0);
+	sem_init(&gate.open, 0, 0);
+	assert_int_equal(store_changed(f->store), 0);
+	add_device(f->store, "A");
+	assert_int_equal(store_changed(f->store), 1);
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	assert_int_equal(store_change(f->store, add_and_fail, NULL), ERR_INVALID);
+	assert_int_equal(store_changed(f->store), 1);
+
+	assert_int_equal(store_change_begin(f->store, gate_apply, &gate, &first), OK);
+	sem_wait(&gate.there);
+	assert_int_equal(store_change_begin(f->store, add_anew, &other, &good), OK);
+	assert_int_equal(store_change_begin(f->store, add_and_fail, NULL, &bad), OK);
+	sem_post(&gate.open);
+	assert_int_equal(store_change_wait(first), OK);
+	assert_int_equal(store_change_wait(good), OK);
+	assert_int_equal(store_change_wait(bad), ERR_INVALID);
+	assert_int_equal(store_changed(f->store), 2);
+	sem_destroy(&gate.there);
+	sem_destroy(&gate.open);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -753,6 +1020,8 @@ int main(void)
 		WITH_STORE(begun_and_waited_for),
 		WITH_STORE(gathered_in_one_go),
 		WITH_STORE(gathered_and_one_fails),
+		WITH_STORE(alone_and_behind),
+		WITH_STORE(knows_what_it_changed),
 		WITH_STORE(failing_apply_undoes_itself_only),
 		WITH_STORE(sentence_crosses_threads),
 		WITH_STORE(change_is_seen_by_next_view),
@@ -766,6 +1035,9 @@ int main(void)
 		WITH_STORE(limited_files),
 		WITH_STORE(full_disk),
 		WITH_STORE(read_only_disk),
+		WITH_STORE(log_starts_anew_under_load),
+		WITH_STORE(log_grows_under_a_snapshot),
+		WITH_STORE(unsynced_database_keeps_log),
 		WITH_STORE(two_processes),
 		WITH_STORE(waits_for_another_writer),
 		WITH_STORE(waits_as_long_as_a_rekey_takes),

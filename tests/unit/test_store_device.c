@@ -420,15 +420,16 @@ static const char *bearer(struct store *store, enum name_kind kind, const char *
 
 struct names {
 	int count;
-	int64_t cursor[8];
-	char line[8][128];
+	int64_t cursor[8], device[8];
+	char line[8][128]; /* the name, and the UDID of the device */
 };
 
-static bool note_name(void *context, int64_t cursor, const char *name, const char *udid)
+static bool note_name(void *context, int64_t cursor, const char *name, int64_t device)
 {
 	struct names *names = context;
 	names->cursor[names->count] = cursor;
-	snprintf(names->line[names->count++], 128, "%s %s", name, udid);
+	names->device[names->count] = device;
+	snprintf(names->line[names->count++], 64, "%s", name);
 	return true;
 }
 
@@ -438,6 +439,12 @@ static struct names names_of(struct store *store, enum name_kind kind, int64_t a
 	struct names names = {0};
 	assert_int_equal(store_view(store, &tx), OK);
 	assert_int_equal(store_names(tx, kind, after, limit, note_name, &names), OK);
+	for (int i = 0; i < names.count; i++) {
+		struct device device;
+		size_t len = strlen(names.line[i]);
+		assert_int_equal(store_device(tx, names.device[i], &device), OK);
+		snprintf(names.line[i] + len, sizeof names.line[i] - len, " %s", device.udid);
+	}
 	return names;
 }
 
@@ -539,28 +546,30 @@ static enum error look_access(struct store *store, uint64_t node, struct access 
 static void access_round_trip(void **state)
 {
 	struct fixture *f = *state;
-	static struct with_access with = {
-		.node = 3,
-		.access = {.uid = UINT32_MAX - 1, .gid = 4, .mode = 0640, .changed_at = 99}};
+	static struct with_access with = {.node = 3,
+					  .access = {.owner = {.uid = UINT32_MAX - 1,
+							       .gid = 4,
+							       .mode = 0640,
+							       .changed_at = 99}}};
 	static struct access seen;
 	assert_int_equal(look_access(f->store, 3, &seen), ERR_NOT_FOUND);
 	assert_int_equal(store_change(f->store, access_apply, &with), OK);
 	assert_int_equal(look_access(f->store, 3, &seen), OK);
-	assert_int_equal(seen.uid, UINT32_MAX - 1);
-	assert_int_equal(seen.gid, 4);
-	assert_int_equal(seen.mode, 0640);
-	assert_int_equal(seen.changed_at, 99);
+	assert_int_equal(seen.owner.uid, UINT32_MAX - 1);
+	assert_int_equal(seen.owner.gid, 4);
+	assert_int_equal(seen.owner.mode, 0640);
+	assert_int_equal(seen.owner.changed_at, 99);
 	assert_int_equal(seen.acl_len, 0);
 	assert_int_equal(seen.default_len, 0);
 
-	with.access.mode = 0770;
+	with.access.owner.mode = 0770;
 	with.access.acl_len = STORE_ACL_MAX;
 	with.access.default_len = 5;
 	memset(with.access.acl, 0xa5, STORE_ACL_MAX);
 	memcpy(with.access.default_acl, "\0\1\2\3", 5);
 	assert_int_equal(store_change(f->store, access_apply, &with), OK);
 	assert_int_equal(look_access(f->store, 3, &seen), OK);
-	assert_int_equal(seen.mode, 0770);
+	assert_int_equal(seen.owner.mode, 0770);
 	assert_int_equal(seen.acl_len, STORE_ACL_MAX);
 	assert_memory_equal(seen.acl, with.access.acl, STORE_ACL_MAX);
 	assert_int_equal(seen.default_len, 5);
@@ -571,7 +580,7 @@ static void access_goes_with_the_device(void **state)
 {
 	struct fixture *f = *state;
 	struct device a = add_device(f->store, "A"), b = add_device(f->store, "B");
-	static struct with_access with = {.access = {.mode = 0600}};
+	static struct with_access with = {.access = {.owner = {.mode = 0600}}};
 	static struct access seen;
 	for (uint64_t node = (uint64_t)a.id * 4; node < (uint64_t)b.id * 4 + 4; node++) {
 		with.node = node;
@@ -583,18 +592,98 @@ static void access_goes_with_the_device(void **state)
 				 node < (uint64_t)b.id * 4 ? ERR_NOT_FOUND : OK);
 }
 
+struct glances {
+	int count;
+	struct device of[4];
+};
+
+static bool glance(void *context, const struct device *device)
+{
+	struct glances *glances = context;
+	glances->of[glances->count++] = *device;
+	return true;
+}
+
+static void a_device_says_what_is_pinned(void **state)
+{
+	struct fixture *f = *state;
+	struct device a = add_device(f->store, "A"), b = add_device(f->store, "B"), now;
+	static struct with_access with = {.access = {.owner = {.mode = 0600}}};
+	for (uint64_t file = 1; file <= 3; file += 2) {
+		with.node = (uint64_t)b.id * 4 + file;
+		assert_int_equal(store_change(f->store, access_apply, &with), OK);
+	}
+	assert_int_equal(look(f->store, a.id, &now), OK);
+	assert_int_equal(now.pinned, 0);
+	/* To write the device back as it was known before changes nothing of it. */
+	save_device(f->store, &b);
+	assert_int_equal(look(f->store, b.id, &now), OK);
+	assert_int_equal(now.pinned, 1 << 1 | 1 << 3);
+
+	struct glances glances = {0};
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_glances(tx, 0, 4, glance, &glances), OK);
+	assert_int_equal(glances.count, 2);
+	assert_int_equal(glances.of[0].pinned, 0);
+	assert_int_equal(glances.of[1].id, b.id);
+	assert_string_equal(glances.of[1].udid, "B");
+	assert_int_equal(glances.of[1].pinned, now.pinned);
+	assert_int_equal(glances.of[1].created_at, now.created_at);
+	assert_int_equal(glances.of[1].security_at, 0);
+}
+
+static bool owner_of_7(void *context, uint64_t node, const struct owner *owner)
+{
+	assert_int_equal(node, 7);
+	*(struct owner *)context = *owner;
+	return true;
+}
+
+static void owners_without_lists(void **state)
+{
+	struct fixture *f = *state;
+	static struct with_access with = {.node = 7, .access = {.owner = {.gid = 9, .mode = 0640}}};
+	struct owner owner, again;
+	assert_int_equal(store_change(f->store, access_apply, &with), OK);
+	with.node = 70;
+	with.access.default_len = 5;
+	assert_int_equal(store_change(f->store, access_apply, &with), OK);
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_owner(tx, 8, &owner), ERR_NOT_FOUND);
+	assert_int_equal(store_owner(tx, 70, &owner), OK);
+	assert_true(owner.lists);
+	assert_int_equal(store_owner(tx, 7, &owner), OK);
+	assert_false(owner.lists);
+	assert_int_equal(owner.gid, 9);
+	assert_int_equal(store_owners(tx, 64, owner_of_7, &again), OK);
+	assert_int_equal(again.mode, 0640);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(first_number_is_256),     WITH_STORE(numbers_never_come_again),
-		WITH_STORE(device_round_trip),	     WITH_STORE(finished_in_the_change_that_adds),
-		WITH_STORE(names_fold_and_match),    WITH_STORE(a_name_that_is_no_udid),
-		WITH_STORE(removed_is_out_of_sight), WITH_STORE(counts_follow),
-		WITH_STORE(lists_by_cursor),	     WITH_STORE(changes_in_order),
-		WITH_STORE(others_changes_are_seen), WITH_STORE(facts_round_trip),
-		WITH_STORE(facts_need_a_device),     WITH_STORE(names_replace),
-		WITH_STORE(later_enrolment_wins),    WITH_STORE(names_by_cursor),
-		WITH_STORE(access_round_trip),	     WITH_STORE(access_goes_with_the_device),
+		WITH_STORE(first_number_is_256),
+		WITH_STORE(numbers_never_come_again),
+		WITH_STORE(device_round_trip),
+		WITH_STORE(finished_in_the_change_that_adds),
+		WITH_STORE(names_fold_and_match),
+		WITH_STORE(a_name_that_is_no_udid),
+		WITH_STORE(removed_is_out_of_sight),
+		WITH_STORE(counts_follow),
+		WITH_STORE(lists_by_cursor),
+		WITH_STORE(changes_in_order),
+		WITH_STORE(others_changes_are_seen),
+		WITH_STORE(facts_round_trip),
+		WITH_STORE(facts_need_a_device),
+		WITH_STORE(names_replace),
+		WITH_STORE(later_enrolment_wins),
+		WITH_STORE(names_by_cursor),
+		WITH_STORE(access_round_trip),
+		WITH_STORE(access_goes_with_the_device),
+		WITH_STORE(a_device_says_what_is_pinned),
+		WITH_STORE(owners_without_lists),
 	};
 	return cmocka_run_group_tests_name("store: devices", tests, NULL, NULL);
 }

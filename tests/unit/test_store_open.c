@@ -180,7 +180,10 @@ static void refuses_newer(void **state)
 	struct fixture *f = *state;
 	fixture_close(f);
 	sql(f, "PRAGMA user_version = 7");
-	refused(f, ERR_INVALID, "made by a newer escrowfs (schema 7, this one knows 2)");
+	char newer[80];
+	snprintf(newer, sizeof newer, "made by a newer escrowfs (schema 7, this one knows %d)",
+		 SCHEMA_VERSION);
+	refused(f, ERR_INVALID, newer);
 }
 
 static void refuses_open_directory(void **state)
@@ -207,7 +210,7 @@ static void refuses_links(void **state)
 	fixture_run("rm '@/lock' && ln -s /etc/hostname '@/lock'", f->path);
 	struct store *store;
 	assert_int_equal(store_open(f->path, STORE_SERVE, "test", &store), ERR_IO);
-	/* A link to the store's directory is the administrator's business. */
+	/* A link to the store's directory in a directory of one's own is one's own business. */
 	fixture_run("rm '@/lock'", f->path);
 	fixture_run("ln -s store '@/link'", f->dir);
 	snprintf(f->path, sizeof f->path, "%.500s/link", f->dir);
@@ -246,8 +249,11 @@ static void restored_from_another_journal_mode(void **state)
 
 /* ---- migrations ---- */
 
-static const struct migration to_3[] = {{""}, {"ALTER TABLE device ADD COLUMN colour TEXT"}};
-static const struct migration broken[] = {{""}, {"CREATE TABLE half (x); CREATE TABLE half (x)"}};
+/* The step after the last one. */
+static const struct migration next[SCHEMA_VERSION] = {
+	[SCHEMA_VERSION - 1] = {"ALTER TABLE device ADD COLUMN colour TEXT"}};
+static const struct migration broken[SCHEMA_VERSION] = {
+	[SCHEMA_VERSION - 1] = {"CREATE TABLE half (x); CREATE TABLE half (x)"}};
 
 static void migrates_in_one_transaction(void **state)
 {
@@ -257,19 +263,22 @@ static void migrates_in_one_transaction(void **state)
 	fixture_open(f, STORE_SHARE);
 	struct tx *tx;
 	assert_int_equal(connection_new(f->store, CONNECT_WRITE, &tx), OK);
-	assert_int_not_equal(schema_migrate(f->store, tx, broken, 2), OK);
-	assert_int_equal(number(f, "PRAGMA user_version"), 2);
+	assert_int_not_equal(schema_migrate(f->store, tx, broken, SCHEMA_VERSION), OK);
+	assert_int_equal(number(f, "PRAGMA user_version"), SCHEMA_VERSION);
 	assert_int_equal(number(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), 0);
 
-	assert_int_equal(schema_migrate(f->store, tx, to_3, 2), OK);
-	assert_int_equal(number(f, "PRAGMA user_version"), 3);
+	assert_int_equal(schema_migrate(f->store, tx, next, SCHEMA_VERSION), OK);
+	assert_int_equal(number(f, "PRAGMA user_version"), SCHEMA_VERSION + 1);
 	assert_int_equal(number(f, "SELECT count(colour IS NULL) FROM device"), 1);
-	assert_int_equal(schema_migrate(f->store, tx, to_3, 2), OK); /* nothing left to do */
+	assert_int_equal(schema_migrate(f->store, tx, next, SCHEMA_VERSION),
+			 OK); /* nothing left to do */
 	connection_free(tx);
 	char who[256];
 	assert_false(store_served_by(f->path, who, sizeof who)); /* it let go of the lock */
 	fixture_close(f);
-	refused(f, ERR_INVALID, "schema 3");
+	char newer[32];
+	snprintf(newer, sizeof newer, "schema %d", SCHEMA_VERSION + 1);
+	refused(f, ERR_INVALID, newer);
 }
 
 static void no_migration_under_a_mount(void **state)
@@ -279,18 +288,19 @@ static void no_migration_under_a_mount(void **state)
 	struct tx *tx;
 	assert_int_equal(store_open(f->path, STORE_SHARE, NULL, &share), OK);
 	assert_int_equal(connection_new(share, CONNECT_WRITE, &tx), OK);
-	assert_int_equal(schema_migrate(share, tx, to_3, 2), ERR_BUSY);
+	assert_int_equal(schema_migrate(share, tx, next, SCHEMA_VERSION), ERR_BUSY);
 	assert_says("mounted on /mnt/test");
 	connection_free(tx);
 	store_close(share);
-	assert_int_equal(number(f, "PRAGMA user_version"), 2);
+	assert_int_equal(number(f, "PRAGMA user_version"), SCHEMA_VERSION);
 }
 
-/* What a column is; a table's text differs in its comments. */
+/* What a column is, and what is indexed; a table's text differs in its comments. */
 #define COLUMNS                                                                                    \
-	"SELECT m.name, i.name, i.type, i.\"notnull\", i.dflt_value, i.pk FROM "                   \
+	"SELECT * FROM (SELECT m.name, i.name, i.type, i.\"notnull\", i.dflt_value, i.pk FROM "    \
 	"sqlite_schema m, pragma_table_info(m.name) i WHERE m.type = 'table' AND "                 \
-	"m.name <> 'expected'"
+	"m.name <> 'expected' UNION ALL SELECT name, tbl_name, sql, 0, NULL, 0 FROM "              \
+	"sqlite_schema WHERE type = 'index')"
 
 static void brings_schema_1_up(void **state)
 {
@@ -303,6 +313,9 @@ static void brings_schema_1_up(void **state)
 	fixture_run("cd '@' && sqlite3 escrow.db \"ATTACH '../new.db' AS new; "
 		    "CREATE TABLE expected AS SELECT * FROM new.expected\"",
 		    f->path);
+	fixture_run("sqlite3 '@/escrow.db' \"INSERT INTO access VALUES "
+		    "(256 * 4 + 3, 0, 0, 416, x'', x'', 1), (256 * 4, 0, 0, 448, x'', x'', 1)\"",
+		    f->path);
 	refused_as(f, STORE_SNAPSHOT, ERR_INVALID, "schema 1");
 	fixture_open(f, STORE_SERVE);
 	assert_int_equal(number(f, "PRAGMA user_version"), SCHEMA_VERSION);
@@ -313,6 +326,7 @@ static void brings_schema_1_up(void **state)
 	struct store_state now;
 	struct tx *tx;
 	assert_int_equal(look(f->store, 256, &device), OK);
+	assert_int_equal(device.pinned, 1 << 3 | 1 << 0);
 	assert_int_equal(store_view(f->store, &tx), OK);
 	assert_int_equal(store_state(tx, &now), OK);
 	store_view_end(tx);
@@ -422,7 +436,7 @@ static void close_leaves_nothing(void **state)
 	fixture_close(f);
 	int before = threads();
 	fixture_open(f, STORE_SERVE);
-	assert_int_equal(threads(), before + 1);
+	assert_int_equal(threads(), before + 2); /* who commits, who copies the log */
 	add_device(f->store, "A");
 	fixture_close(f);
 	assert_int_equal(threads(), before);
@@ -513,6 +527,111 @@ static void check_finds_broken_pages(void **state)
 	store_close(store);
 }
 
+/* ---- rows out of order ---- */
+
+/* Adds 64 to the number of the second row of a table that is one page, or takes it back: one bit. */
+static void raise_second(struct fixture *f, const char *table)
+{
+	char name[640], text[128];
+	uint8_t page[4096];
+	sqlite3 *db;
+	sqlite3_stmt *statement;
+	snprintf(name, sizeof name, "%s/escrow.db", f->path);
+	snprintf(text, sizeof text, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'", table);
+	assert_int_equal(sqlite3_open(name, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	long start = (sqlite3_column_int(statement, 0) - 1L) * (long)sizeof page;
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+
+	/* https://www.sqlite.org/fileformat2.html, 1.6: a leaf's cells; a cell's size and number. */
+	FILE *file = fopen(name, "r+b");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, start, SEEK_SET), 0);
+	assert_int_equal(fread(page, sizeof page, 1, file), 1);
+	assert_int_equal(page[0], 0x0d);
+	size_t at = (size_t)page[10] << 8 | page[11];
+	for (int varint = 0; varint < 2; varint++, at++)
+		while (page[at] & 0x80)
+			at++;
+	page[at - 1] ^= 0x40;
+	assert_int_equal(fseek(file, start, SEEK_SET), 0);
+	assert_int_equal(fwrite(page, sizeof page, 1, file), 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+struct paging {
+	int64_t last;
+	int rows;
+};
+
+static bool page_device(void *context, int64_t id, const char *udid)
+{
+	struct paging *paging = context;
+	(void)udid;
+	paging->last = id;
+	return ++paging->rows % 4 != 0;
+}
+
+static bool page_glance(void *context, const struct device *device)
+{
+	return page_device(context, device->id, device->udid);
+}
+
+static bool page_version(void *context, const struct version *version, const char *udid)
+{
+	return page_device(context, version->id, udid);
+}
+
+static enum error next_page(struct tx *tx, int kind, struct paging *paging)
+{
+	return kind == 0   ? store_devices(tx, STATUS_COUNT, paging->last, 4, page_device, paging)
+	       : kind == 1 ? store_glances(tx, paging->last, 4, page_glance, paging)
+			   : store_versions(tx, 0, paging->last, page_version, paging);
+}
+
+/* All pages, or a hundred rows. */
+static enum error walk(struct store *store, int kind, struct paging *paging)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(store, &tx));
+	for (int before = -1; paging->rows > before && paging->rows < 100;) {
+		before = paging->rows;
+		TRY(next_page(tx, kind, paging));
+	}
+	return OK;
+}
+
+static enum error version_add_apply(struct tx *tx, void *device)
+{
+	struct version version = {.device = *(int64_t *)device, .escrowed_at = 5};
+	return store_version_add(tx, &version, "seal", 4);
+}
+
+/* Who goes on after the last row that came, comes to an end. */
+static void damaged_listings_end(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < 6; i++) {
+		char udid[16];
+		snprintf(udid, sizeof udid, "DEVICE-%d", i);
+		struct device device = add_device(f->store, udid);
+		assert_int_equal(store_change(f->store, version_add_apply, &device.id), OK);
+	}
+	for (int kind = 0; kind < 3; kind++) {
+		const char *table = kind < 2 ? "device" : "version";
+		fixture_close(f);
+		raise_second(f, table);
+		fixture_open(f, STORE_SHARE);
+		struct paging paging = {0};
+		assert_int_equal(walk(f->store, kind, &paging), ERR_IO);
+		assert_says("out of order");
+		assert_true(paging.rows < 6);
+		raise_second(f, table);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +659,7 @@ int main(void)
 		WITH_STORE(check_is_clean),
 		WITH_STORE(check_finds),
 		WITH_STORE(check_finds_broken_pages),
+		WITH_STORE(damaged_listings_end),
 	};
 	return cmocka_run_group_tests_name("store: open", tests, NULL, NULL);
 }
