@@ -6,6 +6,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void written_is_read(enum error (*write)(const char *, const struct secret *,
+						struct secret *),
+			    const struct message *message)
+{
+	struct secret written = {0};
+	struct message again = {0};
+	if (write(message->id, &message->token, &written) ||
+	    mdm_read_token(written.data, written.len, &again) ||
+	    !secret_equal(&again.token, &message->token))
+		abort();
+	secret_free(&written);
+	message_free(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct message message;
@@ -16,17 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	}
 	message_free(&message);
-	if (mdm_read_token(data, size, &message) == OK) {
-		struct secret written = {0};
-		struct message again = {0};
-		/* What was read can be written and read again. */
-		if (message.token.len && *message.id &&
-		    (mdm_write_token(message.id, &message.token, &written) ||
-		     mdm_read_token(written.data, written.len, &again) ||
-		     !secret_equal(&again.token, &message.token)))
-			abort();
-		secret_free(&written);
-		message_free(&again);
+	if (mdm_read_token(data, size, &message) == OK && message.token.len && *message.id) {
+		written_is_read(mdm_write_token, &message);
+		written_is_read(mdm_write_content, &message);
 	}
 	message_free(&message);
 	struct secret token = {0};
