@@ -62,7 +62,7 @@ static enum error make_content(struct secret *content)
 	TRY(secret_new(TOKEN, &token));
 	token.len = TOKEN;
 	TRY(seal_random(token.data, token.len));
-	return mdm_write_token(UDID, &token, content);
+	return mdm_write_content(UDID, &token, content);
 }
 
 static enum error prepare(struct loop *loop, bool opens, char **files, int count)

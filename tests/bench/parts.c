@@ -1,0 +1,198 @@
+/*
+ * The parts that an escrow and a retrieval can't do without, each alone and over and over.
+ *
+ *	parts [-t THREADS] [-s SECONDS] commit FILE
+ *	parts [-t THREADS] [-s SECONDS] seal|open KEY.pem CERTIFICATE.pem...
+ *
+ * commit: a line as the audit trail's, into a new SQLite database, each in a transaction of its own
+ * that is on disk when it returns, as the store's are (WAL, synchronous = FULL); bare SQLite, one
+ * thread. seal and open: of a token as large as real ones, to a store's recipients, with the
+ * program's own seals.
+ *
+ * Prints how many were done in a second, the median and the 99th percentile of what one took in
+ * ns, and how many there were.
+ */
+#include "mdm.h"
+#include "samples.h"
+#include "seal.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TOKEN 192 /* bytes */
+#define HEAP (1024 * 1024)
+#define THREADS_MAX 64
+#define LINE 260 /* bytes of the trail that a retrieval takes */
+#define SECOND 1e9
+#define UDID "00000000-0000-4000-8000-000000000000"
+
+struct part {
+	enum error (*once)(struct part *);
+	struct recipients *recipients;
+	struct seal_key *key;
+	struct secret content;
+	struct bytes blob;
+	sqlite3 *db;
+	sqlite3_stmt *insert;
+	sqlite3_int64 rows;
+	char line[LINE];
+	double seconds;
+};
+
+struct thread {
+	pthread_t id;
+	struct part *part;
+	struct samples samples;
+	bool failed;
+};
+
+/* ---- one commit ---- */
+
+static const char tables[] =
+	"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;"
+	"CREATE TABLE trail (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+	" start INTEGER NOT NULL UNIQUE, line TEXT NOT NULL) STRICT";
+
+static enum error once_commit(struct part *part)
+{
+	sqlite3_bind_int64(part->insert, 1, ++part->rows);
+	sqlite3_bind_int64(part->insert, 2, LINE * part->rows);
+	sqlite3_bind_text(part->insert, 3, part->line, LINE, SQLITE_STATIC);
+	int code = sqlite3_step(part->insert);
+	sqlite3_reset(part->insert);
+	return code == SQLITE_DONE ? OK : fail(ERR_IO, "%s", sqlite3_errmsg(part->db));
+}
+
+static enum error prepare_commit(struct part *part, const char *path)
+{
+	part->once = once_commit;
+	memset(part->line, 'x', LINE);
+	if (sqlite3_open(path, &part->db) || sqlite3_exec(part->db, tables, NULL, NULL, NULL) ||
+	    sqlite3_prepare_v2(part->db, "INSERT INTO trail VALUES (?1, ?1, ?2, ?3)", -1,
+			       &part->insert, NULL))
+		return fail(ERR_IO, "%s: %s", path, sqlite3_errmsg(part->db));
+	return OK;
+}
+
+/* ---- one seal, one open ---- */
+
+static enum error once_seal(struct part *part)
+{
+	SCOPED(bytes_free) struct bytes blob = {0};
+	return seal_close(part->recipients, part->content.data, part->content.len, &blob);
+}
+
+static enum error once_open(struct part *part)
+{
+	SCOPED(secret_free) struct secret content = {0};
+	return seal_open(part->key, part->blob.data, part->blob.len, &content);
+}
+
+static enum error prepare_seal(struct part *part, bool opens, char **files, int count)
+{
+	SCOPED(secret_free) struct secret token = {0};
+	part->once = opens ? once_open : once_seal;
+	TRY(secret_prepare(HEAP));
+	TRY(recipients_new(&part->recipients));
+	for (int i = 0; i < count; i++) {
+		SCOPED(bytes_free) struct bytes der = {0};
+		TRY(seal_certificate_read(files[i], &der));
+		TRY(recipients_add(part->recipients, der.data, der.len));
+	}
+	TRY(secret_new(TOKEN, &token));
+	token.len = TOKEN;
+	TRY(seal_random(token.data, token.len));
+	TRY(mdm_write_content(UDID, &token, &part->content));
+	TRY(seal_key_load(files[0], NULL, NULL, &part->key));
+	(void)seal_key_recipient(part->key, part->recipients);
+	return seal_close(part->recipients, part->content.data, part->content.len, &part->blob);
+}
+
+/* ---- over and over ---- */
+
+static void *work(void *context)
+{
+	struct thread *thread = context;
+	struct part *part = thread->part;
+	int64_t at = samples_now(), until = at + (int64_t)(part->seconds * SECOND);
+	while (at < until && !thread->failed) {
+		thread->failed = part->once(part) != OK;
+		int64_t ended = samples_now();
+		thread->failed = thread->failed || samples_add(&thread->samples, ended - at);
+		at = ended;
+	}
+	if (thread->failed)
+		fprintf(stderr, "parts: %s\n", fail_why());
+	return NULL;
+}
+
+static int go(struct part *part, int threads)
+{
+	static struct thread thread[THREADS_MAX];
+	struct samples all = {0};
+	int64_t began = samples_now();
+	bool failed = false;
+	for (int t = 0; t < threads; t++) {
+		thread[t].part = part;
+		pthread_create(&thread[t].id, NULL, work, &thread[t]);
+	}
+	for (int t = 0; t < threads; t++) {
+		pthread_join(thread[t].id, NULL);
+		failed = failed || thread[t].failed || samples_add_all(&all, &thread[t].samples);
+		samples_free(&thread[t].samples);
+	}
+	double seconds = (double)(samples_now() - began) / SECOND;
+	if (!failed)
+		samples_print(&all, (double)all.count, seconds);
+	samples_free(&all);
+	return failed ? 1 : 0;
+}
+
+static enum error prepare(struct part *part, char **argv, int argc)
+{
+	if (strcmp(argv[0], "commit") == 0)
+		return prepare_commit(part, argv[1]);
+	if (strcmp(argv[0], "seal") == 0 || strcmp(argv[0], "open") == 0)
+		return prepare_seal(part, strcmp(argv[0], "open") == 0, argv + 1, argc - 1);
+	return fail(ERR_INVALID, "%s: no such part", argv[0]);
+}
+
+static void part_free(struct part *part)
+{
+	sqlite3_finalize(part->insert);
+	sqlite3_close(part->db);
+	secret_free(&part->content);
+	bytes_free(&part->blob);
+	seal_key_free(part->key);
+	recipients_free(part->recipients);
+}
+
+int main(int argc, char **argv)
+{
+	struct part part = {.seconds = 1};
+	int threads = 1, option;
+	while ((option = getopt(argc, argv, "t:s:")) != -1)
+		if (option == 't')
+			threads = atoi(optarg);
+		else if (option == 's')
+			part.seconds = strtod(optarg, NULL);
+		else
+			argc = 0;
+	if (argc - optind < 2 || threads < 1 || threads > THREADS_MAX) {
+		fprintf(stderr, "usage: parts [-t THREADS] [-s SECONDS] commit FILE\n"
+				"       parts [-t THREADS] [-s SECONDS] seal|open KEY.pem "
+				"CERTIFICATE.pem...\n");
+		return 2;
+	}
+	int status = 1;
+	if (prepare(&part, argv + optind, argc - optind))
+		fprintf(stderr, "parts: %s\n", fail_why());
+	else
+		status = go(&part, threads);
+	part_free(&part);
+	return status;
+}

@@ -1,0 +1,245 @@
+# shellcheck shell=bash disable=SC2034 # part of mount.bash, which uses E, F and P
+# The rows: one for each target. A function measures once, on each side in turn.
+
+# ---- one measure ----
+
+where() { if [ "$1" = plain ]; then echo "$T/plain"; else echo "$T/mnt/$1"; fi; }
+
+# client MOUNT LIST [OPTION...] OPERATION: sets RATE (a second), P50 and P99 (ns).
+client() {
+	local at list=$T/$2
+	at=$(where "$1")
+	shift 2
+	read -r RATE P50 P99 _ < <("${PIN[@]}" "$CLIENT" -s "$EACH" "$@" "$at" "$list")
+}
+
+# part commit|seal|open [THREADS]: sets RATE.
+part() {
+	local what=("$STORE.key.pem" "$STORE.recovery.pem")
+	[ "$1" != commit ] || what=("$T/commit.db")
+	read -r RATE _ < <("${PIN[@]}" "$PARTS" -s "$EACH" -t "${2:-1}" "$1" "${what[@]}")
+	rm -f "$T"/commit.db*
+}
+
+# How many processors there are for it.
+processors() { if [ ${#PIN[@]} -gt 0 ]; then echo 1; else nproc; fi; }
+
+# took MOUNT COMMAND-LINE: sets TOOK (seconds).
+took() {
+	local began
+	began=${EPOCHREALTIME/[.,]/}
+	(cd "$(where "$1")" && "${PIN[@]}" sh -c "$2") >"$T/log"
+	TOOK=$((${EPOCHREALTIME/[.,]/} - began))
+	TOOK=$((TOOK / 1000000)).$(printf %06d $((TOOK % 1000000)))
+}
+
+# after RATE...: how many a second if one waits for all of them, one after the other.
+after() { awk 'BEGIN { for (i = 1; i < ARGC; i++) sum += 1 / ARGV[i]; printf "%.1f\n", 1 / sum }' "$@"; }
+calc() { awk "BEGIN { print $* }"; }
+
+# ---- looking ----
+
+# look LIST CLIENT-ARGUMENT...: here, on the floor and in gocryptfs.
+look() {
+	local list=$1
+	shift
+	mounted live; mounted floor
+	client live "live.$list" "$@"; E=$RATE
+	client floor "floor.$list" "$@"; F=$RATE
+	[ "$PEERS" = no ] || { mounted gocryptfs; client gocryptfs "ten.$list" "$@"; P=$RATE; }
+}
+
+# On new mounts. Some others are looked at first: daemons are never as new as that.
+look_anew() {
+	local name list
+	for name in live floor gocryptfs; do
+		[ "$PEERS $name" != 'no gocryptfs' ] || continue
+		fresh "$name"
+		list=${name/gocryptfs/ten}.seen
+		client "$name" "$list" -1 stat
+	done
+	look "$@"
+}
+
+# walk COMMAND-LINE MOUNT FLOOR. The peer takes long, and shows nothing else when it is free.
+walk() {
+	local line=$1 name times=()
+	shift
+	[ "$PEERS $SECTION" != 'yes pinned' ] || set -- "$@" gocryptfs
+	for name; do
+		fresh "$name"
+		took "$name" "$line"
+		times+=("$TOOK")
+		rm -rf "$SHM/dump"
+	done
+	E=${times[0]} F=${times[1]} P=${times[2]:--}
+}
+
+# ---- escrow and retrieval ----
+
+escrow_one() {
+	local commit seal write
+	mounted live; mounted floor
+	client live live.all escrow; E=$RATE
+	part commit; commit=$RATE
+	part seal; seal=$RATE
+	client floor floor.all escrow; write=$RATE
+	F=$(after "$commit" "$seal" "$write")
+	[ "$PEERS" = no ] || { plain; client plain ten.all -y escrow; P=$RATE; }
+}
+
+# By how many times more than one writer; and of sealing alone.
+escrow_many() {
+	mounted live
+	client live live.all -t "$1" escrow; E=$RATE
+	client live live.all escrow; F=$RATE
+	part seal "$(processors)"; P=$RATE
+}
+
+retrieve_one() {
+	local commit open read
+	mounted live; mounted floor
+	client live live.all retrieve; E=$RATE
+	part commit; commit=$RATE
+	part open; open=$RATE
+	client floor floor.all retrieve; read=$RATE
+	F=$(after "$commit" "$open" "$read")
+	P=$commit
+}
+
+retrieve_many() {
+	mounted live
+	client live live.all -t "$1" retrieve; E=$RATE
+	part open "$(processors)"; F=$RATE
+}
+
+# check_in CLIENTS OPERATION OF-TOKEN
+check_in() {
+	mounted live
+	client live live.all -t "$1" "$2"; E=$RATE
+	client live live.all -t "$1" "$3"; F=$RATE
+}
+
+cat_token() {
+	local commit
+	plain; mounted live
+	client live live.all -f token cat; E=$(calc "1e3 / $RATE")
+	client plain ten.all -f token cat; P=$(calc "1e3 / $RATE")
+	part commit; commit=$RATE
+	part open; F=$(calc "$P + 1e3 / $commit + 1e3 / $RATE")
+}
+
+# ---- the 99th percentile, while another escrows all the time, so that checkpoints run ----
+
+# late quiet|snapshot LIST CLIENT-ARGUMENT... F is the median; P what it is on the floor meanwhile.
+late() {
+	local background beside=$1 list=$2
+	shift 2
+	mounted live; mounted floor
+	[ "$list" != never ] || { fresh live; fresh floor; }
+	[ "$beside" = quiet ] || fresh snapshot
+	"${PIN[@]}" "$CLIENT" -s 3600 escrow "$T/mnt/live" "$T/live.others" &
+	background=$!
+	sleep 0.1
+	client live "live.$list" "$@"
+	E=$(calc "$P99 / 1e3") F=$(calc "$P50 / 1e3")
+	[[ $* =~ ^[sg]et$ ]] || { client floor "floor.$list" "$@"; P=$(calc "$P99 / 1e3"); }
+	kill "$background"
+	wait "$background" || :
+	unmounted snapshot
+}
+
+late_rows() {
+	local when=$1 beside=$2
+	row "p99: stat, $when" µs floor 'p50<=5' late "$beside" seen stat
+	row "p99: open+read+close, $when" µs floor 'p50<=5' late "$beside" seen read
+	row "p99: open+read+close, never seen, $when" µs floor 'p50<=5' late "$beside" never -1 read
+	row "p99: escrow, $when" µs floor 'p50<=5' late "$beside" all escrow
+	row "p99: escrow, 64 writers, $when" µs floor 'p50<=5' late "$beside" all -t 64 escrow
+	row "p99: retrieval, $when" µs floor 'p50<=5' late "$beside" all retrieve
+	row "p99: retrieval, 64 readers, $when" µs floor 'p50<=5' late "$beside" all -t 64 retrieve
+	row "p99: SetBootstrapToken, $when" µs - 'p50<=5' late "$beside" all set
+	row "p99: GetBootstrapToken, $when" µs - 'p50<=5' late "$beside" all get
+}
+
+# ---- what it takes ----
+
+# mount_ready STORE: sets TOOK. The command returns when the mount answers.
+mount_ready() {
+	mkdir -p "$T/mnt/ready"
+	took ready "cd / && exec '$ESCROWFS' mount '$1' '$T/mnt/ready'"
+	umount "$T/mnt/ready"
+	until "$ESCROWFS" status "$1" | grep -q 'served by  *nobody'; do sleep 0.02; done
+}
+
+ready_in_ms() {
+	store
+	unmounted live
+	mount_ready "$STORE"; E=$(calc "$TOOK * 1e3")
+}
+
+ready_both() {
+	ready_in_ms
+	[ -e "$T/thousand" ] || fill "$T/thousand" 1000
+	mount_ready "$T/thousand"; F=$(calc "$TOOK * 1e3")
+}
+
+# memory FIELD: of /proc/PID/status, in MiB, after every file was found and many escrowed and read.
+memory() {
+	if [ -z "${LOADED:-}" ]; then
+		fresh live
+		took live 'find devices'
+		client live live.all -t 64 escrow
+		client live live.all -t 64 retrieve
+		LOADED=yes
+	fi
+	# The one that serves: its parent unmounts.
+	E=$(awk -v field="$1:" '$1 == field { print $2 / 1024 }' "/proc/$(pgrep -P "${DAEMON[live]}")/status")
+}
+
+store_bytes() {
+	store
+	E=$(sqlite3 "$STORE/escrow.db" "SELECT sum(pgsize) FROM dbstat WHERE name NOT IN
+		('trail', 'sqlite_autoindex_trail_1')")
+	E=$(calc "$E / $N")
+}
+
+# ---- all of them ----
+
+# walk_row NAME WALK-ARGUMENT...
+walk_row() { row "$1, $TEN devices" s gocryptfs 'floor<=1.3 peer<=0.2' walk "${@:2}"; }
+
+rows() {
+	local file
+	[ "$SECTION" = free ] || once 'store, the trail apart, a device' B - 'value<=2048' store_bytes
+	for file in security.json bootstrap_status; do
+		row "stat $file, seen before" /s gocryptfs 'floor>=0.95' look seen -f "$file" stat
+		row "open+read+close $file, seen before" /s gocryptfs 'floor>=0.95' look seen -f "$file" read
+		row "stat $file, never seen" /s gocryptfs 'floor>=0.6' look_anew never -1 -f "$file" stat
+		row "open+read+close $file, never seen" /s gocryptfs 'floor>=0.6' look_anew never -1 -f "$file" read
+	done
+	row 'ls -f /devices' names/s gocryptfs 'floor>=0.6' look seen list
+	row 'ls -l /devices, never seen' names/s gocryptfs 'floor>=0.8' look_anew one -1 list-stat
+	walk_row find 'find devices' ten floor_ten
+	walk_row 'grep -L' 'grep -L escrowed devices/*/bootstrap_status || :' ten floor_ten
+	walk_row 'tar, sealed' 'tar -cf - devices | cat' sealed floor_sealed
+	walk_row 'rsync -a, sealed' "rsync -a devices/ $SHM/dump" sealed floor_sealed
+	row 'escrow, 1 writer' /s ext4+fsync 'floor>=0.9' escrow_one
+	row 'escrow, 8 writers, of 1' /s sealing 'floor>=4|peer>=0.8' escrow_many 8
+	row 'escrow, 64 writers, of 1' /s sealing 'floor>=8|peer>=0.8' escrow_many 64
+	row 'retrieval, 1 reader' /s SQLite 'floor>=0.9' retrieve_one
+	row 'retrieval, 8 readers, of opening alone' /s - 'floor>=0.8' retrieve_many 8
+	row 'retrieval, 64 readers, of opening alone' /s - 'floor>=0.8' retrieve_many 64
+	row 'SetBootstrapToken, 1 client, of token' /s - 'floor>=0.9' check_in 1 set escrow
+	row 'SetBootstrapToken, 64 clients, of token' /s - 'floor>=0.9' check_in 64 set escrow
+	row 'GetBootstrapToken, 1 client, of token' /s - 'floor>=0.9' check_in 1 get retrieve
+	row 'GetBootstrapToken, 64 clients, of token' /s - 'floor>=0.9' check_in 64 get retrieve
+	row 'cat token, a process' ms ext4 'floor<=1.3' cat_token
+	[ "$SECTION" = pinned ] || return 0
+	late_rows 'others escrow' quiet
+	late_rows 'snapshot held' snapshot
+	row 'mount ready' ms - 'value<=50' ready_in_ms
+	row 'mount ready, of 1000 devices' ms - 'floor<=1.2' ready_both
+	once 'memory of the daemon, the most' MiB - 'value<=24' memory VmHWM
+	once 'memory of the daemon, at last' MiB - 'value<=24' memory VmRSS
+}
