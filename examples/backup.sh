@@ -14,6 +14,7 @@
 #
 # Exit: that of the program; 125 when it was called wrongly, or the store can't be mounted.
 set -u
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 me=${0##*/}
 sealed=${SEALED:-/run/escrowfs-sealed}
 

@@ -18,6 +18,11 @@ case $1 in
 */* | .*) echo "${0##*/}: '$1' is neither a serial number nor a UDID" >&2 && exit 2 ;;
 esac
 
+if ! [ -x "$escrow/search" ]; then
+	echo "${0##*/}: $escrow isn't mounted, or this user may not enter its search" >&2
+	exit 1
+fi
+
 # By UDID first, in any case of letters, then by serial number.
 for by in udid serialnumber; do
 	device=$escrow/search/$by/$1
