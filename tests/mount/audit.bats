@@ -129,6 +129,25 @@ PY
 	run -0 escrowfs verify "$S"
 }
 
+@test "numbers past all that there are: verify says so, and nothing is written behind them" {
+	local most=9223372036854775807
+	work
+	unmount
+	cp -r "$S" "$T/good"
+	sqlite3 "$S/escrow.db" "UPDATE trail SET line = replace(line, '\"seq\":3,', '\"seq\":$most,') WHERE seq = 3"
+	run -1 escrowfs verify "$S"
+	assert_has "$output" "trail: lines 3 to $((most - 1)) are missing, before line $most"
+	run ! grep -q -e ' -[0-9]' <<<"$output"
+	rm -rf "$S" && cp -r "$T/good" "$S"
+	sqlite3 "$S/escrow.db" "UPDATE trail SET seq = $most WHERE seq = (SELECT max(seq) FROM trail);
+		UPDATE head SET trail_seq = $most; UPDATE version SET escrowed_at = $most"
+	run -1 escrowfs verify "$S"
+	run ! grep -q -e ' -[0-9]' <<<"$output"
+	run -1 escrowfs mount "$S" "$M"
+	assert_has "$output" "its trail can't have a line $most"
+	assert_equal "$(sqlite3 "$S/escrow.db" 'SELECT max(seq) FROM trail')" "$most"
+}
+
 @test "verify finds a seal that isn't the one on the trail, with and without a key; and one that is gone" {
 	local version
 	work

@@ -206,6 +206,25 @@ PY
 	assert_has "$output" UDID
 }
 
+@test "after a reply was read, more bytes are refused, and the one line that says why is all there is to read" {
+	set_token "$TOKEN_1" | checkin
+	get_token >"$T/get"
+	run -0 python3 - "$M/checkin" "$T/get" <<'PY'
+import errno, os, plistlib, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.write(fd, open(sys.argv[2], "rb").read())
+assert plistlib.loads(os.read(fd, 65536))["BootstrapToken"] == b"bootstrap token number one"
+try:
+    os.write(fd, b"more")
+    sys.exit("more bytes were taken")
+except OSError as e:
+    assert e.errno == errno.EINVAL, e
+said = os.read(fd, 65536)
+assert said.endswith(b"\n") and said.count(b"\n") == 1 and said.isascii() and len(said) < 300, said
+assert os.read(fd, 65536) == b""
+PY
+}
+
 @test "one message a descriptor, 1 MiB at most" {
 	message Authenticate UDID=A >"$T/a"
 	message Authenticate UDID=B >"$T/b"

@@ -60,11 +60,8 @@ every_token() {
 	(cd "$1" && find devices removed -type f \( -name token -o -name '*.pem' \) -size +0 | LC_ALL=C sort) |
 		while read -r pem; do echo "$pem $(by_openssl "$1/$pem")"; done
 }
-# As escrowfs-recovery(7) has it.
-by_openssl() {
-	openssl cms -decrypt -inform PEM -inkey "$R" ${PASSPHRASE:+-passin "file:$PASSPHRASE"} -in "$1" |
-		sed '1,/<data>/d; /<\/data>/,$d' | tr -d ' \t\r\n'
-}
+by_openssl() { opened "$1" | reply_token; }
+opened() { openssl cms -decrypt -inform PEM -inkey "$R" ${PASSPHRASE:+-passin "file:$PASSPHRASE"} -in "$1"; }
 
 # A number in the table that import prints.
 row() { awk -v name="$1" '{ n = $NF; $NF = ""; sub(/^ +/, ""); sub(/ +$/, ""); if ($0 == name) print n }' <<<"$output"; }
@@ -165,24 +162,23 @@ with_restic() { restic init >/dev/null && restic backup . >/dev/null; }
 
 # ---- less than all ----
 
-@test "OpenSSL and recovery.pem alone open a token of a backup, and one of its past" {
+@test "OpenSSL and recovery.pem open a token of a backup without escrowfs, and one of its past" {
 	live
 	backup_with with_restic
 	burn
 	restic restore latest --target "$T/restored" >/dev/null
 	cd "$T/restored"
-	run -0 --separate-stderr openssl cms -decrypt -inform PEM -in "devices/$A/token" -inkey "$R"
+	run -0 --separate-stderr opened "devices/$A/token"
 	no_complaint
-	assert_has "$output" '<string>SetBootstrapToken</string>'
-	assert_has "$output" "<string>$A</string>"
-	assert_has "$output" "$TOKEN_2"
-	run -0 openssl cms -decrypt -inform PEM -in "devices/$A/history/2.pem" -inkey "$R"
-	assert_has "$output" "$TOKEN_1"
 	assert_equal "$(by_openssl "devices/$A/token")" "$TOKEN_2"
+	assert_equal "$(by_openssl "devices/$A/history/2.pem")" "$TOKEN_1"
+	message=$(opened "devices/$A/token" | plistutil -f xml)
+	assert_has "$message" '<string>SetBootstrapToken</string>'
+	assert_has "$message" "<string>$A</string>"
+	assert_has "$message" "$TOKEN_2"
 	# By its serial number; and what was taken away.
 	assert_equal "$(by_openssl search/serialnumber/c02example07/token)" "$TOKEN_1"
-	run -0 openssl cms -decrypt -inform PEM -in "removed/$C/history/1.pem" -inkey "$R"
-	assert_has "$output" "<string>$C</string>"
+	assert_has "$(opened "removed/$C/history/1.pem" | plistutil -f xml)" "<string>$C</string>"
 }
 
 @test "one device out of the repository, into a store that knows it not" {
@@ -279,8 +275,27 @@ page() {
 		rm -f "$T/run/token.pem"
 		follow "take-$program"
 		assert_has "$(follow open)" "<string>$B</string>"
+		assert_has "$(follow open-plistutil)" "$TOKEN_1"
 		assert_equal "$(follow token)" "$TOKEN_1"
 	done
+}
+
+@test "page: what is there says that a seal didn't open, or that there is none" {
+	page
+	unmount
+	follow key
+	follow take-restic
+	local way
+	escrowfs init "$T/other" >/dev/null
+	cp "$T/other.recovery.pem" "$T/run/recovery.pem"
+	for way in open token open-plistutil; do
+		run ! follow "$way"
+		assert_has "$output" 'Error decrypting CMS structure'
+		assert_has "$output" "$([ "$way" = open-plistutil ] && echo 'ERROR: Input file is too small' || echo plistlib.InvalidFileException)"
+	done
+	: >"$T/run/token.pem"
+	run ! follow token
+	assert_has "$output" 'Expecting: CMS'
 }
 
 @test "page: only the daily key is lost" {
@@ -394,7 +409,8 @@ page() {
 	# The new daily key has none.
 	diff "$T/current" <(cd "$M/devices" && grep . -- */token)
 	follow take-restic
-	assert_has "$(openssl cms -decrypt -inform PEM -inkey "$T/run/recovery.pem" -passin "file:$T/run/passphrase" -in "$T/run/token.pem")" "<string>$B</string>"
+	PASSPHRASE=$T/run/passphrase R=$T/run/recovery.pem
+	assert_has "$(opened "$T/run/token.pem" | plistutil -f xml)" "<string>$B</string>"
 	follow offline
 	[ ! -e "$T/run/passphrase" ]
 }
@@ -441,5 +457,5 @@ page() {
 	while read -r sentence; do
 		sentence=${sentence#init: }
 		grep -aqF -- "${sentence%%...*}" "$ESCROWFS" || { echo "nothing says: $sentence" && false; }
-	done < <(sed -n '/^\.Sh WHEN SOMETHING/,/^\.Sh PRACTISE/s/^\.It "\(.*\)"$/\1/p' "$PAGE" | grep -v ^openssl:)
+	done < <(sed -n '/^\.Sh WHEN SOMETHING/,/^\.Sh PRACTISE/s/^\.It "\(.*\)"$/\1/p' "$PAGE" | grep -vE '^(openssl|python3|plistutil):')
 }

@@ -105,14 +105,6 @@ example() {
 	done
 }
 
-@test "the unit starts the daemon as systemd would" {
-	local command
-	command=$(sed -n 's|^ExecStart=/usr/local/sbin/escrowfs ||p' "$EXAMPLES/escrowfs@.service" |
-		sed "s|/var/lib/escrowfs/%i|$S|; s|/mnt/%i|$M|")
-	assert_equal "$command" "mount -f $S $M"
-	grep -qx Type=notify "$EXAMPLES/escrowfs@.service"
-}
-
 # For the examples that call escrowfs.
 in_path() {
 	mkdir "$T/bin"

@@ -89,6 +89,7 @@ PY
 	unmount
 	mkdir "$T/disk"
 	mount -t tmpfs -o size=4m tmpfs "$T/disk"
+	rm "$S/escrow.db-reserve"
 	mv "$S" "$S.key.pem" "$T/disk"
 	S=$T/disk/store
 	escrowfs status "$S" >/dev/null

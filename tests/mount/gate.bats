@@ -43,6 +43,24 @@ entries() {
 	run -1 grep -r 1002 <(cd "$M" && getfacl -n $(entries))
 }
 
+@test "what chmod, chown and setfacl answered is what stat says right after it, of a file that was looked at before" {
+	local mode
+	device A
+	for mode in 0604 0640 0600 0644; do
+		ls -l "$M/devices/A" >/dev/null
+		cat "$M/devices/A/security.json" >/dev/null
+		chmod $mode "$M/devices/A/security.json" "$M/devices/A/bootstrap_status"
+		assert_equal "$(stat -c %a "$M/devices/A/security.json")" "${mode#0}"
+		assert_equal "$(stat -c %a "$M/devices/A/bootstrap_status")" "${mode#0}"
+	done
+	chown 12:34 "$M/devices/A"
+	assert_equal "$(stat -c %u:%g "$M/devices/A")" 12:34
+	setfacl -m u:7:r "$M/devices/A/security.json"
+	assert_has "$(getfacl -cn "$M/devices/A/security.json" 2>/dev/null)" user:7:r--
+	chmod 0711 "$M/policy/device"
+	assert_equal "$(stat -c %a "$M/policy/device")" 711
+}
+
 @test "setuid, setgid and sticky bits are refused" {
 	local entry before
 	for entry in $(entries); do

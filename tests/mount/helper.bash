@@ -2,7 +2,8 @@
 # What the mounted suites share. Each test has a store and a mount of its own below $T, and both are gone
 # afterwards, also when it failed.
 #
-#   $ESCROWFS   the program under test (tests/run sets it); ESCROWFS_ASAN, ESCROWFS_VALGRIND: how it was built
+#   $ESCROWFS   the program under test (tests/run sets it)
+#   ESCROWFS_ASAN, ESCROWFS_TSAN, ESCROWFS_VALGRIND: how it was built
 #   $T          this test's directory;  $S its store;  $M its mount point
 
 bats_require_minimum_version 1.5.0
@@ -23,6 +24,9 @@ setup() {
 		export ASAN_OPTIONS=detect_leaks=1:log_path=$T/asan:exitcode=99
 		export UBSAN_OPTIONS=print_stacktrace=1:log_path=$T/asan
 	fi
+	if [ -n "${ESCROWFS_TSAN-}" ]; then
+		export TSAN_OPTIONS=log_path=$T/tsan:exitcode=99
+	fi
 	if declare -F prepare >/dev/null; then prepare; fi
 }
 
@@ -37,7 +41,7 @@ teardown() {
 		sleep 0.1
 	done
 	pkill -9 -f "escrowfs.* $T/" || :
-	for report in "$T"/asan* "$T"/valgrind*; do
+	for report in "$T"/asan* "$T"/tsan* "$T"/valgrind*; do
 		# (What valgrind itself has to say starts with dashes: it doesn't know mlock2(2).)
 		if grep -qsv '^--' "$report"; then
 			cat "$report"

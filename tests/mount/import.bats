@@ -183,6 +183,24 @@ PY
 	assert_has "$output" 'nothing is wrong'
 }
 
+# Messages that don't say when they were sent are as old as they came, not as somebody got to read them.
+@test "thousands of devices: what a later message reports stands" {
+	escrowfs init "$S"
+	python3 - "$T/stream" <<'PY'
+import plistlib, sys
+with open(sys.argv[1], "wb") as out:
+    for i in range(3000):
+        udid = "DEVICE-%d" % i
+        for m in ({"MessageType": "Authenticate", "UDID": udid, "OSVersion": "14.1"},
+                  {"CommandUUID": "C", "Status": "Acknowledged", "UDID": udid, "SecurityInfo": {"ManagementStatus": {
+                      "EnrolledViaDEP": False, "UserApprovedEnrollment": False}}}):
+            out.write(plistlib.dumps(m))
+PY
+	run -0 --separate-stderr escrowfs import "$S" - <"$T/stream"
+	assert_equal "$(row 'devices new')" 3000
+	assert_has "$(escrowfs status "$S")" 'not_eligible      3000'
+}
+
 @test "no plaintext token is left in the store's files, nor a private one on the trail" {
 	mount_new
 	nanomdm

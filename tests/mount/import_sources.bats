@@ -260,6 +260,7 @@ now_there() {
 	unmount
 	mkdir "$T/disk"
 	mount -t tmpfs -o size=3m tmpfs "$T/disk"
+	rm "$S/escrow.db-reserve"
 	mv "$S" "$S.key.pem" "$T/disk/"
 	S=$T/disk/store
 	{

@@ -95,7 +95,7 @@ $TOKEN_2"
 	table postgres
 	run -0 --separate-stderr escrowfs import "$S" <(cat "$F")
 	assert_equal "$(counts)" '0 0 2 0'
-	grep '"reason":"from standard input, line 2"' "$M/audit"
+	grep '"reason":"from standard input, line 2, sent 20' "$M/audit"
 }
 
 @test "what is known here to be newer stands; an older token becomes a version that has ended" {

@@ -360,6 +360,7 @@ PY
 	printf x | openssl cms -encrypt -aes-256-gcm -outform DER -out "$T/foreign" \
 		-recip "$T/other.pem" -keyopt ecdh_kdf_md:sha256 -aes256-wrap
 	sqlite3 "$S/escrow.db" "UPDATE sealed SET blob = readfile('$T/foreign') WHERE version = 1;
+		UPDATE version SET digest = X'$(sha256sum "$T/foreign" | cut -c 1-64)' WHERE id = 1;
 		UPDATE sealed SET blob = (SELECT blob FROM sealed WHERE version = 3) WHERE version = 2"
 	run -1 --separate-stderr turn_over
 	assert_has "$output" '1 version sealed anew'

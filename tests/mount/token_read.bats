@@ -155,3 +155,24 @@ PY
 	run -1 escrowfs verify "$S"
 	assert_has "$output" 'version 2'
 }
+
+@test "a bit that turned over in the part of a seal that is another key's is found all the same" {
+	echo "$TOKEN_1" >"$D/token"
+	unmount
+	python3 - "$S/escrow.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+blob = bytearray(db.execute("SELECT blob FROM sealed").fetchone()[0])
+# The recovery key is RSA-3072: its part is the longest run there is.
+at = blob.index(bytes.fromhex("04820180")) + 100
+blob[at] ^= 1
+db.execute("UPDATE sealed SET blob = ?", (bytes(blob),))
+db.commit()
+PY
+	mount_again
+	assert_equal "$(errno_of 'os.open(p, os.O_RDONLY)' "$D/token")" EBADMSG
+	assert_has "$(trail)" 'the seal was changed'
+	unmount
+	run -1 escrowfs verify "$S"
+	assert_has "$output" 'version 1'
+}

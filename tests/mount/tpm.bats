@@ -41,3 +41,18 @@ cleanup() { kill "$(cat "$T/swtpm.pid")" 2>/dev/null || :; }
 	mount_again -o "key=$S.recovery.pem"
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 }
+
+@test "SIGHUP has the TPM asked for it again, while it is in use" {
+	escrowfs init "$S" --key handle:0x81000001
+	"$ESCROWFS" mount -f "$S" "$M" 2>"$T/log" 3>&- &
+	eventually 300 grep -q serving "$T/log"
+	device
+	echo "$TOKEN_1" >"$D/token"
+	for i in $(seq 30); do
+		cat "$D/token" >"$T/got.$i" &
+		[ $((i % 10)) -ne 0 ] || pkill -HUP -f "^escrowfs: unmounts $M\$"
+	done
+	eventually 300 grep -q 'handle:0x81000001 was read again, and is the same' "$T/log"
+	for i in $(seq 30); do eventually 100 cmp "$T/got.$i" <(echo "$TOKEN_1"); done
+	run ! grep 'stays in use' "$T/log"
+}

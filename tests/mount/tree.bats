@@ -185,5 +185,5 @@ PY
 	run -0 cat "$M/metrics"
 	assert_has "$output" 'escrowfs_devices{status="escrowed"} 1'
 	assert_has "$output" 'escrowfs_events_total{action="retrieve"} 1'
-	run ! grep -vE '^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9]+)$' "$M/metrics"
+	run ! grep -vE '^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9]+(\.[0-9]+)?)$' "$M/metrics"
 }

@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2034,SC2046,SC2086,SC2153 # tests are subshells; UDID and paths are plain words
+# POST /webhook, as NanoMDM and MicroMDM post what their devices send: behind nginx and fcgiwrap, with the configuration of
+# examples/nginx.
+
+load helper
+load http
+
+prepare() {
+	mount_new
+	serve
+	let_in
+}
+
+@test "what devices send is escrowed, whichever server tells of it" {
+	assert_equal "$(message Authenticate UDID=$UDID OSVersion=14.1 | event 2026-01-01T00:00:00Z checkin_event | post)" 200
+	[ ! -s "$T/$ANSWER" ]
+	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:01:00Z checkin_event | post)" 200
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_1"
+	assert_equal "$(results SecurityInfo '<key>FDE_Enabled</key><true/>' | event 2026-01-01T00:02:00Z acknowledge_event | post)" 200
+	D=$M/devices/$UDID
+	assert_equal "$(json_of '["IsEncrypted"]')" True
+	assert_has "$(grep '"escrow"' "$M/audit")" "\"uid\":$WEBHOOK_USER"
+	assert_equal "$(post <"$EXAMPLES/messages/34-macos-26-Authenticate-webhook.json")" 200
+	[ -e "$M/devices/0E5C0A00-0009-4000-8000-000000000009" ]
+	# Events that concern nobody here, and one with something behind it.
+	assert_equal "$(printf '{"topic":"mdm.Connect","acknowledge_event":{"status":"Idle"}}' | post)" 200
+	assert_equal "$(printf '{"topic":"mdm.Connect","acknowledge_event":{"status":"Idle"}}\n' | post)" 200
+}
+
+@test "what isn't signed with the key isn't taken, and nothing of it is written" {
+	local before
+	set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event >"$T/event"
+	before=$(lines)
+	unsigned() { web mdm.example.com /webhook --data-binary "@$T/event" "$@"; }
+	assert_equal "$(unsigned)" 403
+	assert_equal "$(unsigned -H 'X-Hmac-Signature;')" 403
+	assert_equal "$(unsigned -H 'X-Hmac-Signature: x')" 403
+	assert_equal "$(unsigned -H "X-Hmac-Signature: $(sign 'another key' <"$T/event")")" 403
+	assert_equal "$(unsigned -H "X-Hmac-Signature: $(sign 'a key of the webhook' <"$T/event" | base64 -d | od -An -v -tx1 | tr -d ' \n')")" 403
+	assert_equal "$(unsigned -H "X-Hmac-Signature: $(sign 'a key of the webhook' <<<other)")" 403
+	# Much of it, too: it is read, so that there is an answer, and no more than that.
+	assert_equal "$(head -c 500000 /dev/zero | web mdm.example.com /webhook --data-binary @-)" 403
+	# With what Macs come with, and no key.
+	assert_equal "$(unsigned $(as_cert mac-a))" 403
+	assert_equal "$(lines)" "$before"
+	[ ! -e "$M/devices/$UDID" ]
+	assert_equal "$(unsigned -H "X-Hmac-Signature: $(sign 'a key of the webhook' <"$T/event")")" 200
+	[ -e "$M/devices/$UDID" ]
+}
+
+@test "it may write checkin and not read it: no token comes out" {
+	set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post
+	assert_equal "$(get_token | event 2026-01-01T00:00:00Z checkin_event | post)" 200
+	[ ! -s "$T/$ANSWER" ]
+	assert_has "$(trail)" '"action":"retrieve","outcome":"none"'
+	assert_has "$(trail)" "\"uid\":$WEBHOOK_USER"
+	run -1 as $WEBHOOK_USER cat "$M/checkin"
+	run -1 as $WEBHOOK_USER bash -c "exec 3<>'$M/checkin'"
+	# That of the Macs needs both.
+	as $CHECKIN_USER bash -c "exec 3<>'$M/checkin'"
+}
+
+@test "errors: what is wrong with it is a 4xx, what is wrong here a 5xx, and 200 means that it is taken" {
+	assert_equal "$(echo '{"topic": ' | post)" 400
+	assert_equal "$(set_token "$TOKEN_1" | post)" 400
+	assert_equal "$(echo '[]' | post)" 400
+	assert_equal "$(set_token 'not base64' | event 2026-01-01T00:00:00Z checkin_event | post)" 400
+	assert_equal "$(message SetBootstrapToken EnrollmentID=E-1 "BootstrapToken:=<data>$TOKEN_1</data>" | event 2026-01-01T00:00:00Z checkin_event | post)" 403
+	assert_equal "$(web mdm.example.com /webhook)" 405
+	assert_equal "$(printf '{}' | post -X PUT)" 405
+	assert_equal "$({ printf '{"x":"' && head -c 1100000 /dev/zero | tr '\0' x; } | post)" 413
+	[ ! -e "$M/devices/$UDID" ]
+	# A key that others may read isn't used.
+	chmod 0644 "$T/webhook.key"
+	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post)" 503
+	assert_has "$(cat "$T/run/webhook.log")" 'chmod 0600'
+	chmod 0640 "$T/webhook.key"
+	setfacl -b "$M/checkin"
+	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post)" 503
+	unmount
+	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post)" 503
+	mount_again
+	let_in
+	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post)" 200
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_1"
+}
