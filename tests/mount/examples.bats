@@ -30,6 +30,22 @@ example() {
 	done
 }
 
+@test "the README's groups: one feeds messages, one sees who has a token, one reads tokens" {
+	sed -n '/^\*\*Let the right ones in/,/^\*\*Tell/s/^    //p' "$EXAMPLES/../README.md" |
+		sed "s,/mnt/escrow,$M,; s/mdm/2001/; s/helpdesk/2002/; s/deskside/2003/" >"$T/let-in"
+	assert_equal "$(wc -l <"$T/let-in")" 5
+	bash -e "$T/let-in"
+	local d=$M/devices/$MACOS_14 group
+	set_token "$TOKEN_2" "$MACOS_14" | as 4711:2001 dd of="$M/checkin" conv=notrunc status=none
+	assert_equal "$(as 4711:2003 cat "$d/token")" "$TOKEN_2"
+	assert_equal "$(as 4711:2002 cat "$M/search/serialnumber/c02example07/bootstrap_status" "$d/bootstrap_status")" $'escrowed\nescrowed'
+	as 4711:2002 grep -q C02EXAMPLE07 "$d/security.json"
+	as 4711:2002 ls "$M/devices" | grep -qx "$MACOS_14"
+	for group in 2001 2002 4711; do run -1 as 4711:"$group" cat "$d/token"; done
+	for group in 2002 2003; do run -1 as 4711:"$group" cat "$M/checkin"; done
+	run -1 as 4711:2003 truncate -s 0 "$d/token"
+}
+
 @test "escrow.sh: by serial number and by UDID, in any case of letters" {
 	echo "$TOKEN_1" | run -0 example escrow.sh C02EXAMPLE05
 	assert_equal "$(cat "$M/devices/$MACOS_12/token")" "$TOKEN_1"
