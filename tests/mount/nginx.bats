@@ -354,8 +354,8 @@ PY
 	local pid held
 	direct 1000 setpriv --reuid=$CHECKIN_USER --regid=$CHECKIN_USER --clear-groups --inh-caps=-all --bounding-set=-all \
 		"$CGI" <"$T/body" >"$T/out" 2>"$T/err" 3>&- 4>&- &
-	eventually 100 pgrep -xf "$CGI"
-	pid=$(pgrep -xf "$CGI")
+	eventually 100 pgrep -P $! -xf "$CGI"
+	pid=$(pgrep -P $! -xf "$CGI")
 	eventually 100 grep -q 'Max core file size  *0  *0' "/proc/$pid/limits"
 	eventually 100 test "$(stat -c %U "/proc/$pid/environ")" = root
 	run -1 as $CHECKIN_USER cat "/proc/$pid/environ"

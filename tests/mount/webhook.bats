@@ -74,7 +74,7 @@ prepare() {
 	# A key that others may read isn't used.
 	chmod 0644 "$T/webhook.key"
 	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post)" 503
-	assert_has "$(cat "$T/run/webhook.log")" 'chmod 0600'
+	assert_has "$(cat "$T/run/webhook.log")" "chmod o= $T/webhook.key"
 	chmod 0640 "$T/webhook.key"
 	setfacl -b "$M/checkin"
 	assert_equal "$(set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post)" 503
