@@ -1,12 +1,13 @@
 /*
  * The parts that an escrow and a retrieval can't do without, each alone and over and over.
  *
- *	parts [-t THREADS] [-s SECONDS] commit FILE
+ *	parts [-t THREADS] [-s SECONDS] commit|rows FILE
  *	parts [-t THREADS] [-s SECONDS] seal|open KEY.pem CERTIFICATE.pem...
  *
  * commit: a line as the audit trail's, into a new SQLite database, each in a transaction of its own
  * that is on disk when it returns, as the store's are (WAL, synchronous = FULL); bare SQLite, one
- * thread. seal and open: of a token as large as real ones, to a store's recipients, with the
+ * thread. rows: the same of all that an escrow writes, seal and line, into FILE, a copy of a store's
+ * database; so a commit of ours can't be had for less. seal and open: of a token as large as real ones, to a store's recipients, with the
  * program's own seals.
  *
  * Prints how many were done in a second, the median and the 99th percentile of what one took in
@@ -26,7 +27,9 @@
 #define TOKEN 192 /* bytes */
 #define HEAP (1024 * 1024)
 #define THREADS_MAX 64
-#define LINE 260 /* bytes of the trail that a retrieval takes */
+#define LINE 260  /* bytes of the trail that a retrieval takes */
+#define BLOB 1500 /* bytes of a seal to two recipients */
+#define FIRST_DEVICE 256
 #define SECOND 1e9
 #define UDID "00000000-0000-4000-8000-000000000000"
 
@@ -37,9 +40,10 @@ struct part {
 	struct secret content;
 	struct bytes blob;
 	sqlite3 *db;
-	sqlite3_stmt *insert;
-	sqlite3_int64 rows;
-	char line[LINE];
+	sqlite3_stmt *statement[8];
+	int statements;
+	sqlite3_int64 rows, devices;
+	char line[LINE], sealed[BLOB];
 	double seconds;
 };
 
@@ -52,30 +56,87 @@ struct thread {
 
 /* ---- one commit ---- */
 
-static const char tables[] =
-	"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;"
-	"CREATE TABLE trail (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-	" start INTEGER NOT NULL UNIQUE, line TEXT NOT NULL) STRICT";
+static const char settings[] =
+	"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;";
+static const char table[] = "CREATE TABLE trail (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+			    " start INTEGER NOT NULL UNIQUE, line TEXT NOT NULL) STRICT";
+
+static const char *const line[] = {"INSERT INTO trail VALUES (?1, ?1, ?2, ?3)"};
+
+/* ?1: how many there were; ?2: the device. ?3: the line; ?4: the seal. */
+static const char *const escrow[] = {
+	"BEGIN IMMEDIATE",
+	"UPDATE version SET ended_at = ?1, ending = 1 WHERE device = ?2 AND ended_at = 0",
+	"INSERT INTO version (device, number, escrowed_at, confirmed_at, sealed_at, ended_at, "
+	"ending, "
+	"renewal, token_size, blob_size, mac, digest, verified) SELECT id, last_version + 1, ?1, "
+	"0, ?1, 0, "
+	"0, 0, 192, length(?4), randomblob(32), randomblob(32), 1 FROM device WHERE id = ?2",
+	"INSERT INTO sealed (version, blob) VALUES (last_insert_rowid(), ?4)",
+	"UPDATE device SET change = (SELECT change + 1 FROM head), escrowed_at = ?1, token_at = "
+	"?1, "
+	"security_at = ?1, last_version = last_version + 1 WHERE id = ?2",
+	"INSERT INTO trail (seq, at, start, line) SELECT trail_seq + 1, ?1, trail_size, ?3 FROM "
+	"head",
+	"UPDATE head SET change = change + 1, trail_seq = trail_seq + 1, trail_at = ?1, "
+	"trail_size = trail_size + length(?3), trail_chain = randomblob(32)",
+	"COMMIT",
+};
+
+static bool run(struct part *part, sqlite3_stmt *statement, sqlite3_int64 second)
+{
+	int values = sqlite3_bind_parameter_count(statement);
+	if (values >= 1)
+		sqlite3_bind_int64(statement, 1, part->rows);
+	if (values >= 2)
+		sqlite3_bind_int64(statement, 2, second);
+	if (values >= 3)
+		sqlite3_bind_text(statement, 3, part->line, LINE, SQLITE_STATIC);
+	if (values >= 4)
+		sqlite3_bind_blob(statement, 4, part->sealed, BLOB, SQLITE_STATIC);
+	int code = sqlite3_step(statement);
+	sqlite3_reset(statement);
+	return code == SQLITE_DONE;
+}
 
 static enum error once_commit(struct part *part)
 {
-	sqlite3_bind_int64(part->insert, 1, ++part->rows);
-	sqlite3_bind_int64(part->insert, 2, LINE * part->rows);
-	sqlite3_bind_text(part->insert, 3, part->line, LINE, SQLITE_STATIC);
-	int code = sqlite3_step(part->insert);
-	sqlite3_reset(part->insert);
-	return code == SQLITE_DONE ? OK : fail(ERR_IO, "%s", sqlite3_errmsg(part->db));
+	part->rows++;
+	/* Devices in an order that isn't the database's, as Macs come. */
+	sqlite3_int64 second = part->devices ? FIRST_DEVICE + part->rows * 7919 % part->devices
+					     : LINE * part->rows;
+	for (int i = 0; i < part->statements; i++)
+		if (!run(part, part->statement[i], second))
+			return fail(ERR_IO, "%s", sqlite3_errmsg(part->db));
+	return OK;
 }
 
-static enum error prepare_commit(struct part *part, const char *path)
+static enum error prepare_statements(struct part *part, const char *const *text, int count)
 {
+	for (; part->statements < count; part->statements++)
+		if (sqlite3_prepare_v2(part->db, text[part->statements], -1,
+				       &part->statement[part->statements], NULL))
+			return fail(ERR_IO, "%s", sqlite3_errmsg(part->db));
+	return OK;
+}
+
+static enum error prepare_commit(struct part *part, const char *path, bool rows)
+{
+	sqlite3_stmt *count;
 	part->once = once_commit;
 	memset(part->line, 'x', LINE);
-	if (sqlite3_open(path, &part->db) || sqlite3_exec(part->db, tables, NULL, NULL, NULL) ||
-	    sqlite3_prepare_v2(part->db, "INSERT INTO trail VALUES (?1, ?1, ?2, ?3)", -1,
-			       &part->insert, NULL))
+	if (sqlite3_open(path, &part->db) || sqlite3_exec(part->db, settings, NULL, NULL, NULL) ||
+	    (!rows && sqlite3_exec(part->db, table, NULL, NULL, NULL)))
 		return fail(ERR_IO, "%s: %s", path, sqlite3_errmsg(part->db));
-	return OK;
+	if (!rows)
+		return prepare_statements(part, line, 1);
+	TRY(seal_random(part->sealed, BLOB));
+	if (sqlite3_prepare_v2(part->db, "SELECT count(*) FROM device", -1, &count, NULL))
+		return fail(ERR_IO, "%s: %s", path, sqlite3_errmsg(part->db));
+	sqlite3_step(count);
+	part->devices = sqlite3_column_int64(count, 0);
+	sqlite3_finalize(count);
+	return prepare_statements(part, escrow, sizeof escrow / sizeof *escrow);
 }
 
 /* ---- one seal, one open ---- */
@@ -154,8 +215,8 @@ static int go(struct part *part, int threads)
 
 static enum error prepare(struct part *part, char **argv, int argc)
 {
-	if (strcmp(argv[0], "commit") == 0)
-		return prepare_commit(part, argv[1]);
+	if (strcmp(argv[0], "commit") == 0 || strcmp(argv[0], "rows") == 0)
+		return prepare_commit(part, argv[1], strcmp(argv[0], "rows") == 0);
 	if (strcmp(argv[0], "seal") == 0 || strcmp(argv[0], "open") == 0)
 		return prepare_seal(part, strcmp(argv[0], "open") == 0, argv + 1, argc - 1);
 	return fail(ERR_INVALID, "%s: no such part", argv[0]);
@@ -163,7 +224,8 @@ static enum error prepare(struct part *part, char **argv, int argc)
 
 static void part_free(struct part *part)
 {
-	sqlite3_finalize(part->insert);
+	while (part->statements > 0)
+		sqlite3_finalize(part->statement[--part->statements]);
 	sqlite3_close(part->db);
 	secret_free(&part->content);
 	bytes_free(&part->blob);
@@ -183,7 +245,7 @@ int main(int argc, char **argv)
 		else
 			argc = 0;
 	if (argc - optind < 2 || threads < 1 || threads > THREADS_MAX) {
-		fprintf(stderr, "usage: parts [-t THREADS] [-s SECONDS] commit FILE\n"
+		fprintf(stderr, "usage: parts [-t THREADS] [-s SECONDS] commit|rows FILE\n"
 				"       parts [-t THREADS] [-s SECONDS] seal|open KEY.pem "
 				"CERTIFICATE.pem...\n");
 		return 2;

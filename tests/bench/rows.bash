@@ -16,7 +16,8 @@ client() {
 # part commit|seal|open [THREADS]: sets RATE.
 part() {
 	local what=("$STORE.key.pem" "$STORE.recovery.pem")
-	[ "$1" != commit ] || what=("$T/commit.db")
+	case $1 in commit | rows) what=("$T/commit.db") ;; esac
+	[ "$1" != rows ] || { store_of_ten; sqlite3 "$T/ten/escrow.db" ".backup $T/commit.db"; }
 	read -r RATE _ < <("${PIN[@]}" "$PARTS" -s "$EACH" -t "${2:-1}" "$1" "${what[@]}")
 	rm -f "$T"/commit.db*
 }
@@ -86,6 +87,18 @@ escrow_one() {
 	client floor floor.all escrow; write=$RATE
 	F=$(after "$commit" "$seal" "$write")
 	[ "$PEERS" = no ] || { plain; client plain ten.all -y escrow; P=$RATE; }
+}
+
+# What is left to gain: held against a commit of all that it has to write.
+escrow_rows() {
+	local rows seal write
+	mounted live; mounted floor
+	client live live.all escrow; E=$RATE
+	part rows; rows=$RATE
+	part seal; seal=$RATE
+	client floor floor.all escrow; write=$RATE
+	F=$(after "$rows" "$seal" "$write")
+	P=$rows
 }
 
 # By how many times more than one writer; and of sealing alone.
@@ -225,6 +238,7 @@ rows() {
 	walk_row 'tar, sealed' 'tar -cf - devices | cat' sealed floor_sealed
 	walk_row 'rsync -a, sealed' "rsync -a devices/ $SHM/dump" sealed floor_sealed
 	row 'escrow, 1 writer' /s ext4+fsync 'floor>=0.9' escrow_one
+	row 'escrow, 1 writer, of its own rows' /s 'these rows' 'floor>=0.9' escrow_rows
 	row 'escrow, 8 writers, of 1' /s sealing 'floor>=4|peer>=0.8' escrow_many 8
 	row 'escrow, 64 writers, of 1' /s sealing 'floor>=8|peer>=0.8' escrow_many 64
 	row 'retrieval, 1 reader' /s SQLite 'floor>=0.9' retrieve_one
