@@ -27,7 +27,8 @@
 #define FEW 64		  /* are copied while nobody can commit */
 #define ROUNDS 8
 #define LOOKS_A_MS 10
-#define PATIENCE 20 /* ms, with readers that are about to end */
+#define PATIENCE 20	      /* ms, with readers that are about to end */
+#define PATIENCE_IN_NEED 2000 /* ms, with who is copying: the other way out is to refuse a login */
 #define STACK (256 * 1024)
 
 /* The caller holds the mutex. */
@@ -58,6 +59,7 @@ static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
 
 struct progress {
 	int log, copied; /* pages */
+	bool busy;	 /* somebody else copies */
 };
 
 /*
@@ -90,8 +92,13 @@ static struct progress copy(struct tx *tx)
 	if ((code & 0xff) == SQLITE_IOERR && sqlite3_extended_errcode(tx->db) == SQLITE_IOERR_FSYNC)
 		keep_log(tx->store);
 	if (code)
-		at = (struct progress){.log = INT_MAX};
+		at = (struct progress){.log = INT_MAX, .busy = (code & 0xff) == SQLITE_BUSY};
 	return at;
+}
+
+static bool is_lost(struct progress at)
+{
+	return at.log == INT_MAX && !at.busy;
 }
 
 static bool is_done(struct progress at)
@@ -110,12 +117,17 @@ static bool sync_database(struct tx *tx)
 	return false;
 }
 
-static int wait_a_moment(void *context, int tries)
+static bool wait_so_long(int tries, int patience)
 {
 	static const struct timespec moment = {.tv_nsec = 1000000 / LOOKS_A_MS};
-	(void)context;
 	nanosleep(&moment, NULL);
-	return tries < PATIENCE * LOOKS_A_MS;
+	return tries < patience * LOOKS_A_MS;
+}
+
+static int wait_a_moment(void *context, int tries)
+{
+	(void)context;
+	return wait_so_long(tries, PATIENCE);
 }
 
 /*
@@ -155,10 +167,31 @@ static bool copy_all(struct store *store)
 	return anew;
 }
 
+bool checkpoint_in_need(struct tx *tx)
+{
+	struct progress at;
+	int tries = 0;
+	if (atomic_load(&tx->store->checkpoint.unsynced))
+		return false;
+	do {
+		at = copy(tx);
+		/* Its room is the next one's, in the log or in the database. */
+		if (is_done(at)) {
+			int code = sqlite3_wal_checkpoint_v2(
+				tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+			if (code == SQLITE_OK)
+				return true;
+			at.busy = code == SQLITE_BUSY;
+		}
+	} while (!is_lost(at) && wait_so_long(tries++, at.busy ? PATIENCE_IN_NEED : PATIENCE));
+	return false;
+}
+
 static void *work(void *context)
 {
 	struct store *store = context;
 	struct checkpoint *checkpoint = &store->checkpoint;
+	pthread_setname_np(pthread_self(), "escrow-copy");
 	pthread_mutex_lock(&checkpoint->mutex);
 	while (!checkpoint->closing) {
 		if (!is_due(store)) {
@@ -192,7 +225,6 @@ enum error checkpoint_start(struct store *store)
 		return fail(ERR_MEMORY, "no thread for the store: %s", strerror(code));
 	}
 	checkpoint->running = true;
-	pthread_setname_np(checkpoint->thread, "escrow-copy");
 	/* It takes the place of SQLite's own, which copies. */
 	sqlite3_wal_hook(store->writer.tx->db, on_commit, store);
 	return OK;

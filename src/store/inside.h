@@ -173,6 +173,11 @@ int thread_start(pthread_t *, size_t stack, void *(*)(void *), void *context);
 /* ERR_MEMORY, and those of a connection. Ended with checkpoint_stop(), before writer_stop(). */
 enum error checkpoint_start(struct store *);
 void checkpoint_stop(struct store *);
+/*
+ * Copies the log by the writer's connection, whose thread calls it, outside a transaction: what is
+ * written next takes no more room. False: it can't be, or somebody reads what only the log has.
+ */
+bool checkpoint_in_need(struct tx *writer);
 
 /* ---- reserve.c: room that is kept back ---- */
 
@@ -187,6 +192,9 @@ bool reserve_is_whole(const struct store *);
 bool reserve_fill(struct store *);
 /* Gives a step of it away. False: nothing is left. */
 bool reserve_release(struct store *);
+/* Is the next step the last one? And has it back, if there is room. */
+bool reserve_ends(const struct store *);
+void reserve_begin(struct store *);
 /* Sets what is kept, and what should be. */
 void reserve_look(const struct store *, struct store_space *);
 /* May there be a change that isn't vital? ERR_NO_SPACE. */

@@ -161,6 +161,18 @@ bool reserve_fill(struct store *store)
 	return false;
 }
 
+bool reserve_ends(const struct store *store)
+{
+	return length(&store->reserve) <= store->reserve.step;
+}
+
+void reserve_begin(struct store *store)
+{
+	int64_t have = length(&store->reserve);
+	if (have < store->reserve.step)
+		(void)!posix_fallocate(store->reserve.fd, have, store->reserve.step - have);
+}
+
 bool reserve_release(struct store *store)
 {
 	struct reserve *reserve = &store->reserve;

@@ -205,15 +205,26 @@ static void let_others_in(struct writer *writer)
 	}
 }
 
+/*
+ * The last step is for the database to grow by: where the thread that copies the log had no time for
+ * it, this one does it, and the log has room again.
+ */
+static bool make_room(struct tx *tx)
+{
+	if (!reserve_ends(tx->store) || !checkpoint_in_need(tx))
+		return reserve_release(tx->store);
+	reserve_begin(tx->store);
+	return true;
+}
+
 /* Each by itself: what is kept back isn't for others that came with it. */
 static void run_vital(struct tx *tx, struct job *first, const struct job *rest, bool rehearse)
 {
 	for (struct job *job = first, *next; job != rest; job = next) {
 		next = job->next;
 		job->next = NULL;
-		for (int i = 0; i < STEPS && job->vital && job->result == ERR_NO_SPACE &&
-				reserve_release(tx->store);
-		     i++)
+		for (int i = 0;
+		     i < STEPS && job->vital && job->result == ERR_NO_SPACE && make_room(tx); i++)
 			(void)run(tx, job, rehearse);
 		job->next = next;
 	}
@@ -267,6 +278,7 @@ void writer_release(struct store *store)
 static void *commit_jobs(void *context)
 {
 	struct writer *writer = context;
+	pthread_setname_np(pthread_self(), "escrow-commit"); /* others may not: see confine.h */
 	pthread_mutex_lock(&writer->mutex);
 	for (;;) {
 		while (writer->busy || writer->wanted || (!writer->first && !writer->closing))
@@ -444,7 +456,6 @@ enum error writer_go_on(struct store *store)
 	if (code)
 		return fail(ERR_MEMORY, "no thread for the store: %s", strerror(code));
 	writer->running = true;
-	pthread_setname_np(writer->thread, "escrow-commit");
 	return OK;
 }
 

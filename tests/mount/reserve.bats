@@ -85,6 +85,19 @@ PY
 	escrowfs verify "$S"
 }
 
+@test "the log finds its way into the database, even if the thread that does it gets no time" {
+	fill_disk
+	local daemon thread hog
+	daemon=$(pgrep -f "escrowfs mount $S $M")
+	thread=$(grep -lx escrow-copy "/proc/$daemon"/task/*/comm)
+	# (For others there is a twentieth of each second of this processor.)
+	taskset -pc 0 "$(basename "${thread%/comm}")" >/dev/null
+	chrt --fifo 1 taskset -c 0 timeout 30 sh -c 'while :; do :; done' 3>&- &
+	hog=$!
+	assert_equal "$(retrieve 150)" '150 ok'
+	kill $hog
+}
+
 @test "when what was kept is used up, nothing is handed out that can't be recorded" {
 	fill_disk
 	local said
