@@ -34,9 +34,22 @@ if ! [ -d "$device" ]; then
 	exit 3
 fi
 
-# cat(1) hears the verdict: it comes with the write that completes the token, or with close.
-if ! cat >"$device/token"; then
-	echo "${0##*/}: the token for $1 was refused; $escrow/audit says why" >&2
+if ! [ -w "$device/token" ]; then
+	echo "${0##*/}: this user may not write $device/token (owner, mode or ACL)" >&2
 	exit 1
 fi
+
+# tee(1) hears the verdict: it comes with the write that completes the token, or with close. Nothing at all is
+# written without complaint, so what passes is counted.
+said=$({ { tee "$device/token" || echo refused >&3; } | wc -c; } 3>&1)
+case $said in
+*refused*)
+	echo "${0##*/}: the token for $1 was refused; $escrow/audit says why" >&2
+	exit 1
+	;;
+0)
+	echo "${0##*/}: nothing came on standard input: no token was escrowed for $1" >&2
+	exit 1
+	;;
+esac
 echo "$1: $(cat "$device/bootstrap_status")"

@@ -38,4 +38,6 @@ if ! [ -s "$device/token" ]; then
 	echo "${0##*/}: $1 has no token: $(cat "$device/bootstrap_status")" >&2
 	exit 4
 fi
+read -r status <"$device/bootstrap_status" && [ "$status" = stale ] &&
+	echo "${0##*/}: $1 was set up anew since it gave this token, which may open nothing now" >&2
 exec cat "$device/token"

@@ -62,6 +62,12 @@ example() {
 	run -1 example escrow.sh C02EXAMPLE04 <<<"$TOKEN_1" # not eligible
 	assert_has "$output" refused
 	run -3 example escrow.sh NOBODY <<<"$TOKEN_1"
+	run -1 example escrow.sh C02EXAMPLE05 </dev/null
+	assert_has "$output" 'no token was escrowed for C02EXAMPLE05'
+	run -1 as 4711 env ESCROW="$M" "$EXAMPLES/escrow.sh" C02EXAMPLE05 <<<"$TOKEN_1"
+	setfacl -m u:4711:x "$M/search" "$M/policy/device" "$M/devices"
+	run -1 as 4711 env ESCROW="$M" "$EXAMPLES/escrow.sh" C02EXAMPLE05 <<<"$TOKEN_1"
+	assert_has "$output" "this user may not write $M/search/serialnumber/C02EXAMPLE05/token"
 	run -2 example escrow.sh <<<"$TOKEN_1"
 	run -2 example escrow.sh ../.. <<<"$TOKEN_1"
 }
@@ -74,6 +80,9 @@ example() {
 @test "retrieve.sh: prints the token; 4 when there is none, 3 an unknown device, 2 wrong usage" {
 	run -0 example retrieve.sh C02EXAMPLE07
 	assert_equal "$output" "$(cat "$M/devices/$MACOS_14/token")"
+	run -0 --separate-stderr example retrieve.sh C02EXAMPLE08
+	assert_has "$stderr" 'C02EXAMPLE08 was set up anew since'
+	assert_equal "$output" "$(cat "$M/search/serialnumber/c02example08/token")"
 	run -0 example retrieve.sh "$MACOS_14"
 	assert_equal "$(printf %s "$output" | wc -l)" 0
 	local before

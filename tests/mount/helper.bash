@@ -73,7 +73,7 @@ mount_again() { escrowfs mount "$S" "$M" "$@"; }
 # Unmounts and waits until the daemon has let go of the store.
 unmount() {
 	umount "${1:-$M}"
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		escrowfs status "$S" 2>/dev/null | grep -q 'served by  *nobody' && return
 		sleep 0.05
 	done
