@@ -50,7 +50,8 @@ static void print_row(const char *what, int64_t count)
 	printf("  %-18s %9" PRId64 "\n", what, count);
 }
 
-static void print_table(const struct import *import, bool dry_run)
+/* `unverified`: in all of the store, so that whoever named the wrong key sees that it was wrong. */
+static void print_table(const struct import *import, bool dry_run, int64_t unverified)
 {
 	const struct intake_counts *counts = &import->counts;
 	printf("%" PRId64 " record%s from %" PRId64 " source%s", counts->units,
@@ -69,8 +70,8 @@ static void print_table(const struct import *import, bool dry_run)
 	print_row("tokens the same", counts->tokens_same);
 	if (counts->tokens_ended)
 		print_row("tokens ended", counts->tokens_ended);
-	if (counts->tokens_unverified)
-		print_row("tokens unverified", counts->tokens_unverified);
+	if (unverified)
+		print_row("tokens unverified", unverified);
 	print_row("refused", counts->refused);
 	if (counts->unread)
 		print_row("not read", counts->unread);
@@ -78,12 +79,12 @@ static void print_table(const struct import *import, bool dry_run)
 		printf("Refused or not read, by reason:\n");
 		tally_print(&import->refused, stdout);
 	}
-	if (counts->tokens_unverified)
+	if (unverified)
 		printf("Unverified: %" PRId64
 		       ". No key here opens them: they are kept as they are, "
 		       "and aren't given out.\nImport again with --key and the private key that "
 		       "does.\n",
-		       counts->tokens_unverified);
+		       unverified);
 }
 
 static void print_store(const struct import *import, const struct escrow_status *status)
@@ -137,7 +138,9 @@ static enum error import_all(const struct store_arguments *arguments, struct imp
 	TRY(escrow_status(escrow, &status));
 	if (arguments->dry_run)
 		printf("Dry run: nothing was written. This would come of it:\n");
-	print_table(import, arguments->dry_run);
+	print_table(import, arguments->dry_run,
+		    arguments->dry_run ? import->counts.tokens_unverified
+				       : (int64_t)status.unverified);
 	print_store(import, &status);
 	return result ? fail(result, "%s", why) : OK;
 }

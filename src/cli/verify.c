@@ -33,7 +33,8 @@ static void print_summary(const struct escrow_verified *verified, bool has_key)
 		printf("%" PRId64 " finding%s.\n", verified->findings,
 		       verified->findings == 1 ? "" : "s");
 	else
-		printf("nothing is wrong.\n");
+		printf("nothing is wrong%s.\n",
+		       verified->unopened ? " with what was looked at" : "");
 	if (!verified->unopened)
 		return;
 	printf("%" PRId64 " seal%s not opened: %s.\n", verified->unopened,
