@@ -204,6 +204,21 @@ for n in range(20):
 	run -0 --separate-stderr as 12345 prlimit --memlock=65536 "$ESCROWFS" verify "$S"
 }
 
+@test "a small stack and little memory to be locked: a mount serves as ever, and ends well" {
+	[ -z "${ESCROWFS_ASAN-}${ESCROWFS_TSAN-}" ] || skip "a sanitizer's build needs a larger stack"
+	escrowfs init "$S" >"$T/init.out" 2>&1
+	local size
+	for size in 128 256 8192; do
+		run -0 --separate-stderr prlimit --stack=$((size * 1024)) --memlock=8388608 \
+			setpriv --bounding-set=-sys_resource "$ESCROWFS" mount "$S" "$M"
+		mkdir -p "$M/devices/$UDID"
+		echo "$TOKEN_1" >"$M/devices/$UDID/token"
+		assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_1"
+		unmount
+	done
+	run -0 escrowfs verify "$S"
+}
+
 @test "little memory at all: what can't be done is refused, and the rest is done" {
 	escrowfs init "$S" >"$T/init.out"
 	# A sanitizer's build has all addresses for itself.
