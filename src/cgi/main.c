@@ -68,6 +68,7 @@ int main(int argc, char **argv)
 		return argc > 1 && strcmp(argv[1], "--help") == 0 ? EXIT_SUCCESS : 2;
 	}
 	end_in_time();
+	signal(SIGXFSZ, SIG_IGN); /* an error of the write instead */
 	SCOPED(secret_free) struct secret reply = {0};
 	struct cgi_request request;
 	int status = take(&request, &reply);

@@ -20,6 +20,11 @@ enum error target_fail(const struct target *target, const char *name)
 	case EDQUOT:
 		return fail(ERR_NO_SPACE, "%s/%s: the disk is full (%s)", target->path, name,
 			    strerror(error));
+	case EFBIG:
+		return fail(ERR_NO_SPACE,
+			    "%s/%s: it is over the limit on the size of files: raise that (ulimit "
+			    "-f)",
+			    target->path, name);
 	case EEXIST:
 		return fail(ERR_EXISTS, "%s/%s: it is there already", target->path, name);
 	default:

@@ -88,6 +88,10 @@ static enum error new_file_keep(struct new_file *file, const char *text, size_t 
 		ssize_t n = write(file->fd, text, len);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EFBIG)
+			return fail(ERR_NO_SPACE,
+				    "%s: the limit on the size of files (ulimit -f) is too small",
+				    file->path);
 		if (n < 0)
 			return fail(errno == ENOSPC || errno == EDQUOT ? ERR_NO_SPACE : ERR_IO,
 				    "%s: %s", file->path, strerror(errno));

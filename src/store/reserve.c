@@ -156,9 +156,10 @@ bool reserve_fill(struct store *store)
 		return true;
 	(void)!ftruncate(reserve->fd, have);
 	/* Where room can't be kept, nothing is held back for it. */
-	if (why != ENOSPC && why != EDQUOT && why != EINTR)
+	bool never = why != ENOSPC && why != EDQUOT && why != EINTR;
+	if (never)
 		atomic_store(&reserve->none, true);
-	return false;
+	return never;
 }
 
 bool reserve_ends(const struct store *store)

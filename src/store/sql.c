@@ -173,11 +173,16 @@ static enum error fail_by_errno(const char *path, int number)
 	switch (number) {
 	case ENOSPC:
 	case EDQUOT:
-	case EFBIG: /* a limit on the size of files, which is as good as a full disk */
 		return fail(
 			ERR_NO_SPACE,
 			"%s: the store's disk is full (%s) and the change was not made; make room",
 			path, strerror(number));
+	case EFBIG:
+		return fail(ERR_NO_SPACE,
+			    "%s: the store's files may not grow any more and the change was not "
+			    "made: raise the limit on the size of files (ulimit -f, LimitFSIZE= in "
+			    "the unit)",
+			    path);
 	case EROFS:
 		return fail(ERR_READ_ONLY,
 			    "%s: the store's disk is read-only and the change was not made; the "
@@ -211,7 +216,8 @@ static int write_errno(const struct tx *tx)
 		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
 	if (!number)
 		sqlite3_file_control(tx->db, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
-	return number;
+	/* A journal that is closed again says nothing. */
+	return number ? number : sqlite3_system_errno(tx->db);
 }
 
 static enum error fail_by_io(const struct tx *tx, int code)

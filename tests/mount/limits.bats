@@ -219,6 +219,42 @@ for n in range(20):
 	run -0 escrowfs verify "$S"
 }
 
+# limited KIB SUBCOMMAND...: with a limit on the size of files.
+limited() { bash -c 'ulimit -f "$0" && exec "$@"' "$1" "$ESCROWFS" "${@:2}"; }
+
+@test "a limit on the size of files: what needs a larger one is refused as on a full disk, and nothing dies" {
+	local kib n=0 errno
+	for kib in 0 1 8 40; do
+		run -1 limited $kib init "$S"
+		assert_has "$output" 'ulimit -f'
+		[ ! -e "$S" ]
+		[ ! -e "$S.key.pem" ]
+	done
+	escrowfs init "$S" >"$T/init.out"
+	limited 400 mount "$S" "$M"
+	local pid
+	pid=$(daemon)
+	while errno=$(errno_of 'os.mkdir(p); open(p + "/token", "wb", 0).write(b"dG9rZW4=\n")' "$M/devices/D-$n") && [ "$errno" = ok ]; do
+		n=$((n + 1))
+		[ $n -lt 1000 ]
+	done
+	assert_equal "$errno" ENOSPC
+	[ $n -gt 0 ]
+	assert_equal "$(daemon)" "$pid"
+	assert_equal "$(status_of "D-$((n - 1))")" escrowed
+	unmount
+	# What was escrowed is there, and nothing else.
+	run -0 escrowfs verify "$S"
+	escrowfs status "$S" | grep -q "escrowed  *$n\$"
+
+	for n in $(seq 300); do set_token "$TOKEN_1" "I-$n"; done >"$T/messages"
+	run -1 limited 400 import "$S" "$T/messages"
+	assert_has "$output" 'ulimit -f'
+	run -1 limited 8 rekey "$S"
+	assert_has "$output" 'ulimit -f'
+	run -0 escrowfs verify "$S"
+}
+
 @test "little memory at all: what can't be done is refused, and the rest is done" {
 	escrowfs init "$S" >"$T/init.out"
 	# A sanitizer's build has all addresses for itself.

@@ -365,7 +365,7 @@ static void limited_files(void **state)
 	assert_int_equal(line, ERR_NO_SPACE);
 	assert_int_equal(save, ERR_NO_SPACE);
 	assert_non_null(strstr(why, f->path));
-	assert_non_null(strstr(why, "make room"));
+	assert_non_null(strstr(why, "ulimit -f"));
 	assert_nothing_changed(f, 1, 1);
 	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
 	assert_trail(f->store, 2);
