@@ -509,8 +509,8 @@ struct escrow_status {
 	uint64_t unverified; /* versions that came from a backup, and no key has opened here */
 	struct trail_end trail;
 	struct store_space space;
-	char served_by[256];	     /* "" when nobody serves it */
-	char key_uri[STORE_URI_MAX]; /* where the private key is, or should be */
+	char served_by[STORE_HOLDER_MAX]; /* "" when nobody serves it; its path as it is */
+	char key_uri[STORE_URI_MAX];	  /* where the private key is, or should be */
 	int recipients;
 };
 enum error escrow_status(struct escrow *, struct escrow_status *out);

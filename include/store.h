@@ -87,7 +87,11 @@ void store_rest(struct store *);
 enum error store_start(struct store *);
 void store_close(struct store *);
 
-/* Who serves the store now ("process 812, mounted on /mnt/escrow"). False: nobody. */
+/*
+ * Who serves the store now ("process 812, mounted on /mnt/escrow"), with names as they are: it may hold
+ * control characters. False: nobody.
+ */
+#define STORE_HOLDER_MAX 4352 /* a path of any length, and what stands before it */
 bool store_served_by(const char *path, char *out, size_t size);
 
 /*

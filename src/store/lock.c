@@ -35,16 +35,13 @@ static int open_lock(const char *path, int flags)
 	return -1;
 }
 
-/* What the holder wrote, made fit to be shown. */
+/* What the holder wrote, up to the end of its line: the name of a mount point may have one in it. */
 static void read_holder(int fd, char *out, size_t size)
 {
 	ssize_t n = pread(fd, out, size - 1, 0);
+	if (n > 0 && out[n - 1] == '\n')
+		n--;
 	out[n > 0 ? n : 0] = 0;
-	for (char *c = out; *c; c++)
-		if (*c == '\n')
-			*c = 0;
-		else if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
 	if (!*out)
 		snprintf(out, size, "another process");
 }
@@ -70,8 +67,9 @@ static enum error hold(const struct store *store, int fd, const char *holder)
 {
 	int why = lock_exclusively(fd);
 	if (why == EWOULDBLOCK) {
-		char who[256];
+		char who[STORE_HOLDER_MAX];
 		read_holder(fd, who, sizeof who);
+		text_printable(who);
 		return fail(ERR_BUSY,
 			    "%s: in use by %s; one mount at a time can write: stop that one first",
 			    store->path, who);

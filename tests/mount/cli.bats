@@ -247,3 +247,25 @@ load helper
 	done
 	run -0 escrowfs status "$S" >&-
 }
+
+@test "status shows all of the mount point's name, as it shows the store's" {
+	local odd=$T/$'mo\nunt' deep=$T json
+	S=$T/$'st\nore'
+	mkdir "$odd"
+	escrowfs init "$S" >/dev/null
+	escrowfs mount "$S" "$odd"
+	# (What is wrong then is told once it is unmounted.)
+	run escrowfs status "$S"
+	json=$(escrowfs status --json "$S" | python3 -c 'import json, sys; print(json.load(sys.stdin)["served_by"])')
+	umount "$odd"
+	assert_has "$output" "store       $T/st?ore, "
+	assert_has "$output" "mounted on $T/mo?unt"
+	assert_has "$json" "mounted on $odd"
+	# A long one, too.
+	for _ in 1 2 3; do deep=$deep/$(printf 'd%.0s' $(seq 120)); done
+	mkdir -p "$deep"
+	eventually 50 escrowfs mount "$S" "$deep"
+	run -0 escrowfs status "$S"
+	assert_has "$output" "mounted on $deep"$'\n'
+	umount "$deep"
+}
