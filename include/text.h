@@ -61,6 +61,15 @@ bool text_plain(const char *text);
 void text_printable(char *text);
 
 /*
+ * The text as one word of a shell, to be pasted: as it is where that is plain, else in quotes, and with
+ * control characters as escapes ($'\012'), so that no terminal obeys them. NULL: no memory. The caller
+ * frees.
+ */
+char *text_shell(const char *text);
+/* For SCOPED(). */
+void text_scoped(char **text);
+
+/*
  * The form in which a serial number, a UDID or an IMEI is looked up: lower-case, ASCII only. Text
  * that does not fit is cut. Returns out.
  */

@@ -1,6 +1,7 @@
 #include "text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -176,6 +177,49 @@ bool hex_read(const char *text, size_t n, uint8_t *out)
 		out[i] = (uint8_t)(high << 4 | low);
 	}
 	return text[2 * n] == 0;
+}
+
+static bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* What no shell takes for anything else, wherever it stands in a word. */
+static bool is_plain_word(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_-./:=,+@%";
+	return *text && !text[strspn(text, plain)];
+}
+
+char *text_shell(const char *text)
+{
+	size_t size = 4 * strlen(text) + sizeof "$''";
+	char *out = malloc(size), *at = out;
+	bool escapes = false;
+	if (!out)
+		return NULL;
+	if (is_plain_word(text))
+		return strcpy(out, text);
+	for (const char *c = text; *c; c++)
+		escapes = escapes || is_control(*c);
+	at = stpcpy(at, escapes ? "$'" : "'");
+	for (; *text; text++)
+		if (is_control(*text))
+			at += snprintf(at, size, "\\%03o", (unsigned)(unsigned char)*text);
+		else if (escapes && (*text == '\'' || *text == '\\'))
+			at += snprintf(at, size, "\\%c", *text);
+		else if (*text == '\'')
+			at = stpcpy(at, "'\\''");
+		else
+			*at++ = *text;
+	stpcpy(at, "'");
+	return out;
+}
+
+void text_scoped(char **text)
+{
+	free(*text);
 }
 
 static char fold(char c)

@@ -1,9 +1,12 @@
 /* escrowfs init: a store and its keys, and what to do with them. */
 #include "cli.h"
 
+#include "text.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { OPTION_KEY = 1, OPTION_RECIPIENT, OPTION_NO_RECOVERY, OPTION_PASSPHRASE_FILE };
@@ -73,6 +76,32 @@ static void print_keys(const struct escrow_birth *birth, const struct escrow_bor
 		       birth->passphrase_file);
 }
 
+/* As mount(8) has it: a comma ends an option, and a quote hides one. */
+static void escape_option(const char *value, char *out)
+{
+	for (; *value; *out++ = *value++)
+		if (strchr(",\"\\", *value))
+			*out++ = '\\';
+	*out = 0;
+}
+
+/* To be pasted. */
+static void print_next(const struct escrow_birth *birth)
+{
+	static const char name[] = "passphrase-file=";
+	const char *file = birth->passphrase_file ? birth->passphrase_file : "";
+	SCOPED(text_scoped) char *store = text_shell(birth->store);
+	SCOPED(text_scoped) char *option = malloc(sizeof name + 2 * strlen(file));
+	SCOPED(text_scoped) char *word = NULL;
+	if (!store || !option)
+		return;
+	escape_option(file, stpcpy(option, name));
+	word = text_shell(option);
+	printf("Next, on an empty directory:\n"
+	       "  escrowfs mount %s /mnt/escrow%s%s\n",
+	       store, *file ? " -o " : "", *file && word ? word : "");
+}
+
 static void print_born(const struct escrow_birth *birth, const struct escrow_born *born)
 {
 	printf("Made store %s. Its tokens are sealed to %d recipient%s.\n\n", birth->store,
@@ -82,10 +111,7 @@ static void print_born(const struct escrow_birth *birth, const struct escrow_bor
 		printf("There is no recovery key: without the daily key every token is lost.\n\n");
 	else
 		printf("Without the private key of one recipient every token is lost.\n\n");
-	printf("Next, on an empty directory:\n"
-	       "  escrowfs mount %s /mnt/escrow%s%s\n",
-	       birth->store, birth->passphrase_file ? " -o passphrase-file=" : "",
-	       birth->passphrase_file ? birth->passphrase_file : "");
+	print_next(birth);
 }
 
 static enum error init(const struct escrow_birth *birth, struct escrow_born *born)

@@ -269,3 +269,19 @@ load helper
 	assert_has "$output" "mounted on $deep"$'\n'
 	umount "$deep"
 }
+
+@test "what init says to do next can be pasted, whatever the names" {
+	S=$T/$'st ore\'s \n$HOME'
+	printf 'correct horse\n' >"$T/pass, word"
+	chmod 600 "$T/pass, word"
+	escrowfs init "$S" --passphrase-file "$T/pass, word" --no-recovery >"$T/out"
+	next=$(sed -n "s#^  escrowfs mount \(.*\)#escrowfs mount \1#p" "$T/out" | sed "s#/mnt/escrow#'$M'#")
+	eval "$next"
+	mountpoint "$M"
+	device
+	echo "$TOKEN_1" >"$D/token"
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+	# A plain one stays plain.
+	escrowfs init "$T/plain" >"$T/out"
+	grep -qx "  escrowfs mount $T/plain /mnt/escrow" "$T/out"
+}

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -256,6 +257,26 @@ static void printable_is_all_that_a_terminal_gets(void **state)
 	assert_printable("\xff\xc3", "??");
 }
 
+static void assert_shell(const char *text, const char *expected)
+{
+	char *word = text_shell(text);
+	assert_string_equal(word, expected);
+	free(word);
+}
+
+static void a_word_of_a_shell(void **state)
+{
+	(void)state;
+	assert_shell("/var/lib/escrowfs/escrow-2.1", "/var/lib/escrowfs/escrow-2.1");
+	assert_shell("", "''");
+	assert_shell("/mnt/st ore", "'/mnt/st ore'");
+	assert_shell("M\xc3\xbcller", "'M\xc3\xbcller'");
+	assert_shell("it's $HOME `x` \"y\" \\", "'it'\\''s $HOME `x` \"y\" \\'");
+	assert_shell("'''", "''\\'''\\'''\\'''");
+	assert_shell("~/x", "'~/x'");
+	assert_shell("a\nb\x1b[2J'\\", "$'a\\012b\\033[2J\\'\\\\'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +292,7 @@ int main(void)
 		cmocka_unit_test(errors_keep_their_sentence),
 		cmocka_unit_test(bytes_grow),
 		cmocka_unit_test(printable_is_all_that_a_terminal_gets),
+		cmocka_unit_test(a_word_of_a_shell),
 		cmocka_unit_test(crew_does_each_once),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
