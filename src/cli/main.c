@@ -26,13 +26,14 @@ static void print_commands(FILE *out)
 }
 
 /*
- * A descriptor 0, 1 or 2 that the caller closed would become a file of ours, and be written to.
+ * A descriptor 0, 1 or 2 that the caller closed would become a file of ours, and be written to. What is
+ * printed to an output that was closed is lost: there a write is an error.
  */
 static void open_standard(void)
 {
 	int fd;
 	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
@@ -90,8 +91,9 @@ static int close_output(int status)
 	errno = 0;
 	if (fclose(stdout) == 0 && !lost)
 		return status;
-	cli_say("not all of it could be printed: %s",
-		errno ? strerror(errno) : "standard output can't be written");
+	cli_say("not all of it could be printed: %s", errno == EBADF ? "standard output is closed"
+						      : errno	     ? strerror(errno)
+							      : "standard output can't be written");
 	return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
 }
 

@@ -248,6 +248,22 @@ load helper
 	run -0 escrowfs status "$S" >&-
 }
 
+@test "a closed standard output is one that can't be printed to; a command with nothing to print minds nothing" {
+	escrowfs init "$S" >/dev/null
+	for what in "status $S" "status --json $S" "verify $S" "rekey $S --list" "history $S X" --help --version 'import --help'; do
+		status=0
+		# shellcheck disable=SC2086 # words
+		escrowfs $what >&- 2>"$T/err" || status=$?
+		assert_equal "$what: $status" "$what: 1"
+	done
+	escrowfs status "$S" >&- 2>"$T/err" || :
+	assert_has "$(cat "$T/err")" 'standard output is closed'
+	escrowfs mount "$S" "$M" <&- >&- 2>&-
+	device
+	echo "$TOKEN_1" >"$D/token"
+	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+}
+
 @test "status shows all of the mount point's name, as it shows the store's" {
 	local odd=$T/$'mo\nunt' deep=$T json
 	S=$T/$'st\nore'
