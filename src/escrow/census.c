@@ -32,15 +32,6 @@ struct count {
 
 /* ---- of one device ---- */
 
-int age_days(enum token_age age)
-{
-	static const int days[AGE_COUNT] = {
-		[AGE_DAY] = 1,	    [AGE_WEEK] = 7,   [AGE_MONTH] = 30,
-		[AGE_QUARTER] = 90, [AGE_YEAR] = 365,
-	};
-	return days[age];
-}
-
 enum token_age census_age(int64_t escrowed_at, int64_t now)
 {
 	int age = AGE_DAY;

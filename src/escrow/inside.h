@@ -60,19 +60,19 @@ struct escrow {
 	bool was_new; /* no device had ever been in it when it was opened */
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
-	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next five */
+	pthread_rwlock_t sealing; /* held for reading by who seals: guards recipients to unpinned */
 	struct recipients *recipients;
 	int64_t generation;  /* of these recipients: store_state */
 	char pins[PATH_MAX]; /* the file that the recipients must be those of; "" */
 	int pins_fd;	     /* that file, since it was read again; -1: it is opened each time */
 	bool unpinned;	     /* the store has others now: nothing is sealed */
-	pthread_mutex_t key_mutex;	/* over the next one, in a mount: see daily_take() */
+	pthread_mutex_t key_mutex;	/* over `key`, in a mount: see daily_take() */
 	struct seal_key *key;		/* NULL: a mount without a key */
 	char key_uri[STORE_URI_MAX];	/* where it is, or should be */
 	bool key_named;			/* by the caller, and not by the store */
 	char passphrase_file[PATH_MAX]; /* of the key; "": none was named */
 	uint32_t uid, gid;		/* the owner of the mount */
-	struct owners owners;		/* access.c; of these two the mutex is over the first */
+	struct owners owners;		/* access.c; owners_mutex is over it */
 	pthread_mutex_t owners_mutex;
 	struct refusals *refusals;
 	struct quota *retrievals;
@@ -265,6 +265,9 @@ enum error trail_add(struct tx *, struct escrow *, const struct event *);
 enum error trail_chain(const uint8_t before[static STORE_DIGEST], const char *line, size_t len,
 		       uint8_t out[static STORE_DIGEST]);
 
+/* A refusal of `code` about a device, by its number. */
+enum error refuse_device(struct escrow *, const struct actor *, int64_t id, enum error code);
+
 /* ---- token.c: what a transaction does with tokens ---- */
 
 /* A token on its way in: sealed outside of any transaction. */
@@ -398,16 +401,11 @@ struct arrival {
 enum error arrival_new(size_t size, struct escrow *, const struct actor *, const char *udid,
 		       struct arrival **out);
 
-/* ---- facts by hand ---- */
+/* ---- devices.c ---- */
 
-/* Merges what was written to security.json. */
+/* Facts by hand: merges what was written to security.json. */
 enum error security_write(struct escrow *, const struct actor *, int64_t id, const uint8_t *text,
 			  size_t len);
-
-/* A refusal of `code` about a device, by its number. */
-enum error refuse_device(struct escrow *, const struct actor *, int64_t id, enum error code);
-
-/* ---- devices.c ---- */
 
 /* Numbers of devices, a page of them, for who goes through all: a store_each_device() fills it. */
 #define DEVICE_PAGE 256
