@@ -77,7 +77,7 @@ load helper
 }
 
 @test "init . and init beside: the keys never lie in a store" {
-	mkdir "$T/here"
+	mkdir -m 700 "$T/here"
 	cd "$T/here"
 	escrowfs init .
 	[ -e "$T/here.key.pem" ]
@@ -300,4 +300,20 @@ load helper
 	# A plain one stays plain.
 	escrowfs init "$T/plain" >"$T/out"
 	grep -qx "  escrowfs mount $T/plain /mnt/escrow" "$T/out"
+}
+
+@test "init takes no directory that others use: it stays as it was, and the sentence names another" {
+	mkdir -m 0750 "$T/lib"
+	chgrp 12345 "$T/lib"
+	run -1 escrowfs init "$T/lib"
+	assert_has "$output" "name a new one, $T/lib/escrow say"
+	assert_equal "$(stat -c '%a %u:%g' "$T/lib")" '750 0:12345'
+	assert_equal "$(find "$T"/lib* -mindepth 1; find "$T" -name 'lib.*')" ''
+	mkdir -m 0700 "$T/theirs"
+	chown 12345:12345 "$T/theirs"
+	run -1 escrowfs init "$T/theirs"
+	assert_has "$output" 'another user'
+	assert_equal "$(stat -c '%a %u:%g' "$T/theirs")" '700 12345:12345'
+	escrowfs init "$T/lib/escrow" >"$T/out"
+	[ -e "$T/lib/escrow/escrow.db" ]
 }
