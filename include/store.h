@@ -87,6 +87,9 @@ void store_rest(struct store *);
 enum error store_start(struct store *);
 void store_close(struct store *);
 
+/* Is there a store at `path`, by the look of it? */
+bool store_is_at(const char *path);
+
 /*
  * Who serves the store now ("process 812, mounted on /mnt/escrow"), with names as they are: it may hold
  * control characters. False: nobody.

@@ -124,11 +124,28 @@ static enum error take_in(const struct store_arguments *arguments, struct escrow
 	return result ? result : end;
 }
 
+/* Which comes first is easily forgotten. */
+static bool is_swapped(const struct store_arguments *arguments)
+{
+	return !store_is_at(arguments->store) &&
+	       store_is_at(arguments->rest[arguments->rest_count - 1]);
+}
+
+static enum error open_store(const struct store_arguments *arguments, struct escrow **escrow)
+{
+	enum error result = cli_open(arguments, escrow);
+	if (!result || !is_swapped(arguments))
+		return result;
+	char why[512];
+	snprintf(why, sizeof why, "%s", fail_why());
+	return fail(result, "%s; STORE comes first, then SOURCE", why);
+}
+
 static enum error import_all(const struct store_arguments *arguments, struct import *import)
 {
 	SCOPED(escrow_scoped) struct escrow *escrow = NULL;
 	struct escrow_status status;
-	TRY(cli_open(arguments, &escrow));
+	TRY(open_store(arguments, &escrow));
 	enum error result = take_in(arguments, escrow, import);
 	char why[512] = "";
 	if (result)

@@ -13,7 +13,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #define TRIES_A_MS 5
@@ -117,14 +119,35 @@ static enum error check_beside(const struct store *store, const char *database)
 	return OK;
 }
 
+/* Its mount point is what is most often named in a store's place. */
+static bool is_mounted_escrow(const char *directory)
+{
+	char devices[PATH_MAX + sizeof "devices"];
+	struct statfs disk;
+	struct stat attr;
+	snprintf(devices, sizeof devices, "%s/devices", directory);
+	return statfs(directory, &disk) == 0 && disk.f_type == FUSE_SUPER_MAGIC &&
+	       stat(devices, &attr) == 0 && S_ISDIR(attr.st_mode);
+}
+
+static enum error no_database(const struct store *store)
+{
+	if (is_mounted_escrow(store->directory))
+		return fail(
+			ERR_INVALID,
+			"%s: not a store, but an escrow that is mounted: name the store that it "
+			"shows (findmnt says which)",
+			store->path);
+	return fail(ERR_INVALID, "%s: not a store: it has no " DATABASE, store->path);
+}
+
 static enum error connect(struct store *store, enum access_wanted wanted, struct tx *tx)
 {
 	char path[PATH_MAX + sizeof DATABASE], uri[3 * sizeof path + 32];
 	snprintf(path, sizeof path, "%s/" DATABASE, store->directory);
 	struct stat file;
 	if (lstat(path, &file))
-		return errno == ENOENT ? fail(ERR_INVALID, "%s: not a store: it has no " DATABASE,
-					      store->path)
+		return errno == ENOENT ? no_database(store)
 				       : fail(errno == EACCES ? ERR_ACCESS : ERR_IO, "%s: %s", path,
 					      strerror(errno));
 	if (!S_ISREG(file.st_mode))

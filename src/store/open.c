@@ -13,6 +13,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+bool store_is_at(const char *path)
+{
+	char database[PATH_MAX + sizeof DATABASE];
+	struct stat attr;
+	snprintf(database, sizeof database, "%s/" DATABASE, path);
+	return lstat(database, &attr) == 0 && S_ISREG(attr.st_mode);
+}
+
 static enum error find_directory(struct store *store, const char *path)
 {
 	struct stat status;

@@ -317,3 +317,29 @@ load helper
 	escrowfs init "$T/lib/escrow" >"$T/out"
 	[ -e "$T/lib/escrow/escrow.db" ]
 }
+
+@test "a mount point in the store's place, and import's arguments the wrong way round: said as they are" {
+	mount_new
+	local what
+	for what in status verify rekey "history $M X"; do
+		[[ $what = *' '* ]] || what="$what $M"
+		run -1 escrowfs $what
+		assert_has "$output" "$M: not a store, but an escrow that is mounted: name the store"
+	done
+	mkdir "$T/sealed"
+	escrowfs mount "$S" "$T/sealed" -o sealed
+	run -1 escrowfs import "$T/sealed" "$S"
+	assert_has "$output" 'an escrow that is mounted'
+	assert_has "$output" '; STORE comes first, then SOURCE'
+	run -1 escrowfs status "$T/sealed"
+	assert_has "$output" 'an escrow that is mounted'
+	mkdir "$T/in"
+	run -1 escrowfs import "$T/in" "$S"
+	assert_has "$output" "$T/in: not a store: it has no escrow.db; STORE comes first, then SOURCE"
+	message Authenticate UDID=A >"$T/in/one.plist"
+	run -1 escrowfs import "$T/in/one.plist" "$S"
+	assert_has "$output" '; STORE comes first, then SOURCE'
+	# Where it isn't that, it isn't said.
+	run -1 escrowfs import "$T/in" "$T/in/one.plist"
+	[[ $output != *'comes first'* ]]
+}
