@@ -19,6 +19,7 @@
 
 struct rekeying {
 	const char *store;
+	char *word; /* the same, to be pasted into a shell */
 	struct store_arguments arguments;
 	struct escrow_rekey how;
 	bool list;
@@ -128,7 +129,7 @@ static bool on_step(void *context, enum rekey_step step, int64_t done, int64_t t
 		cli_say("%s: waiting for a sealed mount to end: it shows what was there "
 			"before, so the store's files hold that still. ^C ends the wait, and "
 			"`escrowfs rekey %s` takes it up again",
-			rekeying->store, rekeying->store);
+			rekeying->store, rekeying->word);
 	return !cli_stop;
 }
 
@@ -163,7 +164,7 @@ static void warn_of_recipients(const struct rekeying *rekeying)
 			"more and opens nothing of what is sealed from now on. Mounts need "
 			"-o key=URI with another one; `escrowfs rekey %s --key URI --remember` "
 			"makes it the usual one",
-			rekeying->store, rekeying->store);
+			rekeying->store, rekeying->word);
 }
 
 static void print_sealed(const struct rekeying *rekeying)
@@ -205,11 +206,11 @@ static int print_result(const struct rekeying *rekeying)
 		printf("Stopped: %" PRId64 " of %" PRId64 " version%s sealed anew. `escrowfs rekey "
 		       "%s` goes on.\n",
 		       done->sealed, done->total, done->total == 1 ? " is" : "s are",
-		       rekeying->store);
+		       rekeying->word);
 	else if (done->stopped)
 		printf("Stopped: all is sealed anew, but the store's files hold what was replaced. "
 		       "`escrowfs rekey %s` goes on.\n",
-		       rekeying->store);
+		       rekeying->word);
 	else
 		print_sealed(rekeying);
 	print_left(rekeying);
@@ -228,7 +229,7 @@ static int failed(const struct rekeying *rekeying)
 		cli_say("%s: %" PRId64 " of %" PRId64 " versions are sealed anew; `escrowfs rekey "
 			"%s` goes on when that is mended (writing the files anew takes room for a "
 			"copy of the store)",
-			rekeying->store, done->sealed, done->total, rekeying->store);
+			rekeying->store, done->sealed, done->total, rekeying->word);
 	return EXIT_FAILURE;
 }
 
@@ -246,6 +247,7 @@ static enum error print_recipient(struct escrow *escrow, int i)
 	return OK;
 }
 
+/* `store`: as it is pasted. */
 static enum error list(struct escrow *escrow, const char *store)
 {
 	struct escrow_status status;
@@ -291,7 +293,7 @@ static enum error rekey(struct rekeying *rekeying)
 	rekeying->arguments.any_key = true;
 	TRY(cli_open(&rekeying->arguments, &escrow));
 	if (rekeying->list)
-		return list(escrow, rekeying->store);
+		return list(escrow, rekeying->word);
 	cli_catch_signals();
 	progress_begin(&rekeying->progress, "versions sealed anew", 0);
 	enum error result = escrow_rekey(escrow, &actor, &rekeying->how, &watch, &rekeying->done);
@@ -306,10 +308,13 @@ static int run(int argc, char **argv)
 	if (!words)
 		return EXIT_FAILURE;
 	int status = parse(argc, argv, words, words + argc, &rekeying);
+	if (status < 0 && !(rekeying.word = text_shell(rekeying.store)))
+		status = EXIT_FAILURE;
 	if (status < 0)
 		status = rekey(&rekeying) ? failed(&rekeying)
 			 : rekeying.list  ? EXIT_SUCCESS
 					  : print_result(&rekeying);
+	free(rekeying.word);
 	free(words);
 	return status;
 }

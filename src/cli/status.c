@@ -151,7 +151,9 @@ static void print_checkpoint(const struct trail_end *trail)
 	printf("checkpoint  %" PRId64 ":%s\n", trail->seq, chain);
 }
 
-static enum error print(struct escrow *escrow, const char *store, struct census *census)
+/* `word`: the store, as it is pasted into a shell. */
+static enum error print(struct escrow *escrow, const char *store, const char *word,
+			struct census *census)
 {
 	struct escrow_status status;
 	TRY(escrow_census(escrow, &status, census));
@@ -175,7 +177,7 @@ static enum error print(struct escrow *escrow, const char *store, struct census 
 	if (status.unclean)
 		printf("files       hold seals still that were replaced or destroyed: a rekey or a "
 		       "purge was stopped; `escrowfs rekey %s` ends it\n",
-		       store);
+		       word);
 	printf("key         %s%s\n", status.key_uri,
 	       escrow_has_key(escrow) ? "" : ": not found, or not opened (see above)");
 	TRY(print_recipients(escrow, status.recipients));
@@ -185,11 +187,14 @@ static enum error print(struct escrow *escrow, const char *store, struct census 
 
 static enum error print_for_people(struct escrow *escrow, char *store)
 {
+	SCOPED(text_scoped) char *word = text_shell(store);
 	struct census *census = malloc(sizeof *census);
-	if (!census)
+	if (!census || !word) {
+		free(census);
 		return fail(ERR_MEMORY, "out of memory");
+	}
 	text_printable(store);
-	enum error result = print(escrow, store, census);
+	enum error result = print(escrow, store, word, census);
 	free(census);
 	return result;
 }

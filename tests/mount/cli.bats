@@ -297,6 +297,15 @@ load helper
 	device
 	echo "$TOKEN_1" >"$D/token"
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+	unmount
+	# So can what others say to do.
+	for what in status 'rekey --list'; do
+		sqlite3 "$S/escrow.db" 'UPDATE store SET unclean = 1'
+		escrowfs $what --passphrase-file "$T/pass, word" "$S" >"$T/out" 2>/dev/null
+		next=$(grep -o "\`escrowfs rekey .*\`" "$T/out" | tr -d '`')
+		eval "$next --passphrase-file '$T/pass, word'"
+		assert_equal "$(sqlite3 "$S/escrow.db" 'SELECT unclean FROM store')" 0
+	done
 	# A plain one stays plain.
 	escrowfs init "$T/plain" >"$T/out"
 	grep -qx "  escrowfs mount $T/plain /mnt/escrow" "$T/out"
