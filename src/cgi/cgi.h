@@ -16,7 +16,7 @@
  *
  *   ESCROWFS_CHECKIN         the file, in a mounted escrow
  *   ESCROWFS_HMAC_KEY_FILE   only where an MDM server posts its webhooks: the file with the key that
- *                            it signs them with
+ *                            it signs them with, or, if it doesn't sign, has as its password
  *   ESCROWFS_CLIENT_VERIFY   only where Macs come: SUCCESS once the server has verified the client's
  *   ESCROWFS_CLIENT_CERT     certificate, which is this one: PEM, percent-encoded
  *
@@ -39,15 +39,16 @@
 
 enum cgi_role {
 	CGI_DEVICE,  /* PUT: a Mac, known by its certificate; it gets the reply */
-	CGI_WEBHOOK, /* POST: an MDM server, known by its signature; it gets none */
+	CGI_WEBHOOK, /* POST: an MDM server, known by its key; it gets none */
 };
 
 struct cgi_request {
 	enum cgi_role role;
 	const char *checkin;
-	size_t length;			  /* of the body; SIZE_MAX: it isn't said */
-	char identity[65];		  /* of a device: its certificate's SHA-256 in hex */
-	const char *key_file, *signature; /* of a webhook */
+	size_t length;	   /* of the body; SIZE_MAX: it isn't said */
+	char identity[65]; /* of a device: its certificate's SHA-256 in hex */
+	/* Of a webhook. It is known by its signature, and where it has none by a password: the key. */
+	const char *key_file, *signature, *authorization;
 };
 
 /* ---- status.c ---- */
@@ -81,7 +82,7 @@ bool cgi_unescape(const char *text, char *out, size_t size);
 /*
  * The message as `checkin` takes it: a header line, by which none of the sender's own can be one, and the
  * body. 200; 400: less came than was announced, or it is none of a device's or of a webhook's; 403: the
- * signature isn't the one; 503. The caller frees, whatever comes of it.
+ * signature or the password isn't the one; 503. The caller frees, whatever comes of it.
  */
 int cgi_message_read(const struct cgi_request *, int fd, struct secret *message);
 /* Reads what else the server has to say, up to `length` bytes of it, and forgets it. */

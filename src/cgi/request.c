@@ -105,10 +105,11 @@ static int read_sender(struct cgi_request *request)
 	if (request->role == CGI_DEVICE)
 		return read_certificate(request);
 	request->signature = parameter("HTTP_X_HMAC_SIGNATURE");
-	return *request->signature
+	request->authorization = parameter("HTTP_AUTHORIZATION");
+	return *request->signature || *request->authorization
 		       ? CGI_OK
-		       : cgi_refuse(403,
-				    "a webhook is signed, and this one has no X-Hmac-Signature");
+		       : cgi_refuse(403, "a webhook is signed, or has the key as its password, and "
+					 "this one has no X-Hmac-Signature and no Authorization");
 }
 
 int cgi_request_read(struct cgi_request *request)
@@ -116,7 +117,8 @@ int cgi_request_read(struct cgi_request *request)
 	*request = (struct cgi_request){.length = read_length(parameter("CONTENT_LENGTH")),
 					.checkin = parameter("ESCROWFS_CHECKIN"),
 					.key_file = parameter("ESCROWFS_HMAC_KEY_FILE"),
-					.signature = ""};
+					.signature = "",
+					.authorization = ""};
 	request->role = *request->key_file ? CGI_WEBHOOK : CGI_DEVICE;
 	if (*request->checkin != '/')
 		return cgi_refuse(CGI_BROKEN, "ESCROWFS_CHECKIN names no file: let the web server "

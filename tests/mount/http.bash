@@ -39,8 +39,6 @@ setup_file() {
 # The SHA-256 of a certificate, as Identity has it.
 fingerprint() { openssl x509 -in "$CERTS/$1.pem" -outform DER | sha256sum | cut -c 1-64; }
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
 # A file of the examples, for this test.
 here() {
 	sed "s|/mnt/escrow|$M|g; s|/etc/escrowfs/nginx/users|$T/users|; s|/etc/escrowfs/nginx|$CERTS|g; s|/etc/escrowfs/webhook.key|$T/webhook.key|g

@@ -270,6 +270,50 @@ static void cgi_signature(void **state)
 	write_text("key", "a key of the webhook\n", 0600);
 }
 
+static void as_micromdm(const char *authorization)
+{
+	as_webhook("");
+	unsetenv("HTTP_X_HMAC_SIGNATURE");
+	setenv("HTTP_AUTHORIZATION", authorization, 1);
+}
+
+/* Known answers: of `printf 'micromdm:a key of the webhook' | base64`. */
+#define PASSWORD "bWljcm9tZG06YSBrZXkgb2YgdGhlIHdlYmhvb2s="
+
+static void cgi_password(void **state)
+{
+	(void)state;
+	as_micromdm("Basic " PASSWORD);
+	assert_int_equal(sent_alone(JSON), 200);
+	as_micromdm("basic " PASSWORD);
+	assert_int_equal(sent_alone(JSON), 200);
+	/* It is no way around a signature, nor to another kind of message. */
+	setenv("HTTP_X_HMAC_SIGNATURE", "x", 1);
+	assert_int_equal(sent_alone(JSON), 403);
+	as_micromdm("Basic " PASSWORD);
+	assert_int_equal(sent_alone(PLIST), 400);
+	static const char *const none[] = {"Basic",
+					   "Basic ",
+					   "Basic !",
+					   "Basic bWljcm9tZG06",		 /* micromdm: */
+					   "Basic YSBrZXkgb2YgdGhlIHdlYmhvb2s=", /* the key alone */
+					   "Basic Og==",			 /* : */
+					   "Basic bTphIGtleSBvZiB0aGUgd2ViaG9v", /* one less */
+					   "Basic bTphIGtleSBvZiB0aGUgd2ViaG9vazI=", /* one more */
+					   "Bearer " PASSWORD,
+					   PASSWORD};
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		as_micromdm(none[i]);
+		assert_int_equal(sent_alone(JSON), 403);
+	}
+	as_micromdm("");
+	assert_int_equal(requested(), 403);
+	as_micromdm("Basic " PASSWORD);
+	unlink(in_dir("key"));
+	assert_int_equal(sent_alone(JSON), 503);
+	write_text("key", "a key of the webhook\n", 0600);
+}
+
 static void cgi_drains(void **state)
 {
 	(void)state;
@@ -354,15 +398,11 @@ static void cgi_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cgi_unescapes),
-		cmocka_unit_test(cgi_request_of_a_device),
-		cmocka_unit_test(cgi_request_of_nobody),
-		cmocka_unit_test(cgi_message_of_a_device),
-		cmocka_unit_test(cgi_message_forms),
-		cmocka_unit_test(cgi_signature),
-		cmocka_unit_test(cgi_drains),
-		cmocka_unit_test(cgi_errors_are_errors),
-		cmocka_unit_test(cgi_answers),
+		cmocka_unit_test(cgi_unescapes),	 cmocka_unit_test(cgi_request_of_a_device),
+		cmocka_unit_test(cgi_request_of_nobody), cmocka_unit_test(cgi_message_of_a_device),
+		cmocka_unit_test(cgi_message_forms),	 cmocka_unit_test(cgi_signature),
+		cmocka_unit_test(cgi_password),		 cmocka_unit_test(cgi_drains),
+		cmocka_unit_test(cgi_errors_are_errors), cmocka_unit_test(cgi_answers),
 	};
 	return cmocka_run_group_tests_name("cgi", tests, prepare, help_teardown);
 }
