@@ -60,11 +60,12 @@ struct escrow {
 	bool was_new; /* no device had ever been in it when it was opened */
 	int64_t born_at;
 	uint8_t mac_key[STORE_KEY];
-	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next five */
+	pthread_rwlock_t sealing; /* held for reading by who seals: guards the next six */
 	struct recipients *recipients;
 	int64_t generation;  /* of these recipients: store_state */
 	char pins[PATH_MAX]; /* the file that the recipients must be those of; "" */
 	int pins_fd;	     /* that file, since it was read again; -1: it is opened each time */
+	uint64_t pinnings;   /* how often that became another one */
 	bool unpinned;	     /* the store has others now: nothing is sealed */
 	pthread_mutex_t key_mutex;	/* over the next one, in a mount: see daily_take() */
 	struct seal_key *key;		/* NULL: a mount without a key */
