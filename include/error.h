@@ -30,6 +30,7 @@ enum error {
 	ERR_BUSY,      /* somebody else holds it                         EBUSY   */
 	ERR_ACCESS,    /* a file outside the mount can't be opened       EACCES  */
 	ERR_QUOTA,     /* as many tokens as may went within the hour     EDQUOT  */
+	ERR_UNPINNED,  /* the store's recipients aren't those pinned     EKEYREJECTED */
 	ERR_CHANGED,   /* what was looked at changed: look again         EAGAIN  */
 	ERR_COUNT
 };

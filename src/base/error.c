@@ -42,6 +42,7 @@ const char *error_name(enum error code)
 		[ERR_BUSY] = "EBUSY",
 		[ERR_ACCESS] = "EACCES",
 		[ERR_QUOTA] = "EDQUOT",
+		[ERR_UNPINNED] = "EKEYREJECTED",
 		[ERR_CHANGED] = "EAGAIN",
 	};
 	return names[code];

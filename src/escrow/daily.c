@@ -203,7 +203,7 @@ enum error escrow_reload(struct escrow *escrow, const struct opened files[static
 	enum error pinned = OK;
 	if (*escrow->pins) {
 		pinned = take_pins(escrow, &files[ESCROW_FILE_RECIPIENTS]);
-		if (pinned != ERR_FORBIDDEN)
+		if (pinned != ERR_UNPINNED)
 			pinned = said(escrow, "what the file of recipients said before", pinned);
 	}
 	bool had_key = escrow_has_key(escrow);

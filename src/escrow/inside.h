@@ -225,7 +225,7 @@ enum error sealing_follow(struct escrow *, struct tx *);
 
 /*
  * From now on the recipients must be those in this open file, which is the escrow's then, also after an
- * error: ERR_FORBIDDEN: they aren't, and nothing is sealed.
+ * error: ERR_UNPINNED: they aren't, and nothing is sealed.
  */
 enum error sealing_pin(struct escrow *, int fd);
 
@@ -238,7 +238,7 @@ enum error sealing_outline(struct escrow *, const void *blob, size_t len, struct
 
 /*
  * In a change: does the store now have the recipients that are in the file, and no others?
- * ERR_FORBIDDEN. `pins` NULL or "": whichever it has.
+ * ERR_UNPINNED. `pins` NULL or "": whichever it has.
  */
 enum error sealing_pinned(struct tx *, const char *store, const char *pins);
 

@@ -86,12 +86,12 @@ static enum error compare_pins(const char *store, const char *pins, int fd,
 			     &expires));
 	if (more >= 0)
 		return fail(
-			ERR_FORBIDDEN,
+			ERR_UNPINNED,
 			"%s: it has a recipient with SHA-256 %s that isn't in %s: if nobody of "
 			"yours added it, find out who did, and take it out with `escrowfs rekey "
 			"%s --retire %.8s`; else add it to the file",
 			store, fingerprint, pins, store, fingerprint);
-	return fail(ERR_FORBIDDEN,
+	return fail(ERR_UNPINNED,
 		    "%s: it hasn't the recipient with SHA-256 %s that is in %s: add it with "
 		    "`escrowfs rekey %s --add CERT`, or take it out of the file",
 		    store, fingerprint, pins, store);
@@ -225,7 +225,7 @@ enum error sealing_pin(struct escrow *escrow, int fd)
 	pthread_rwlock_rdlock(&escrow->sealing);
 	bool unpinned = escrow->unpinned;
 	pthread_rwlock_unlock(&escrow->sealing);
-	return unpinned ? fail(ERR_FORBIDDEN,
+	return unpinned ? fail(ERR_UNPINNED,
 			       "nothing is escrowed, for the store's recipients "
 			       "aren't those in %s",
 			       escrow->pins)
@@ -239,7 +239,7 @@ enum error sealing_close(struct escrow *escrow, const void *content, size_t len,
 	*generation = escrow->generation;
 	enum error result =
 		escrow->unpinned
-			? fail(ERR_FORBIDDEN,
+			? fail(ERR_UNPINNED,
 			       "%s: its recipients aren't those in %s any more, or that can't be "
 			       "read, so nothing is sealed: the log says which, `escrowfs rekey %s "
 			       "--list` shows them",

@@ -295,9 +295,9 @@ static void cgi_errors_are_errors(void **state)
 	static const struct {
 		int error, status;
 	} rows[] = {
-		{EINVAL, 400}, {EPERM, 403},  {EFBIG, 413},    {EBADMSG, 500}, {ENOKEY, 503},
-		{ENOSPC, 503}, {EIO, 503},    {EROFS, 503},    {EDQUOT, 503},  {ENOMEM, 503},
-		{EACCES, 503}, {ENOENT, 503}, {ENOTCONN, 503},
+		{EINVAL, 400},	     {EPERM, 403},  {EFBIG, 413},  {EBADMSG, 500},  {ENOKEY, 503},
+		{ENOSPC, 503},	     {EIO, 503},    {EROFS, 503},  {EDQUOT, 503},   {ENOMEM, 503},
+		{EKEYREJECTED, 503}, {EACCES, 503}, {ENOENT, 503}, {ENOTCONN, 503},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		assert_int_equal(cgi_status_of(rows[i].error), rows[i].status);

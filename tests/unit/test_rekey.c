@@ -492,7 +492,7 @@ int __wrap_recipients_beyond(const struct recipients *these, const struct recipi
 	reloaded = NULL;
 	if (f) {
 		write_pins(f, f->pinned_next);
-		assert_int_equal(hang_up(f), f->pinned_next == f->old_key ? OK : ERR_FORBIDDEN);
+		assert_int_equal(hang_up(f), f->pinned_next == f->old_key ? OK : ERR_UNPINNED);
 	}
 	return __real_recipients_beyond(these, those);
 }
@@ -535,7 +535,7 @@ static void pins_of_before_judge_nothing(void **state)
 	assert_int_equal(escrow_open(&options, &f->serving), OK);
 	turn_twice(f);
 	follow_beside_a_reload(f, f->new_key);
-	assert_int_equal(seal_something(f), ERR_FORBIDDEN);
+	assert_int_equal(seal_something(f), ERR_UNPINNED);
 	turn_twice(f);
 	follow_beside_a_reload(f, f->old_key);
 	assert_int_equal(seal_something(f), OK);
