@@ -2,6 +2,7 @@
 #define ESCROWFS_CGI_H
 
 #include "error.h"
+#include "seal.h"
 #include "secret.h"
 
 #include <stdbool.h>
@@ -45,9 +46,10 @@ enum cgi_role {
 struct cgi_request {
 	enum cgi_role role;
 	const char *checkin;
-	size_t length;			  /* of the body; SIZE_MAX: it isn't said */
-	char identity[65];		  /* of a device: its certificate's SHA-256 in hex */
-	const char *key_file, *signature; /* of a webhook */
+	size_t length;			/* of the body; SIZE_MAX: it isn't said */
+	char identity[65];		/* of a device: its certificate's SHA-256 in hex */
+	const char *key_file;		/* of a webhook */
+	uint8_t signature[SEAL_DIGEST]; /* of a webhook: what it says that its HMAC is */
 };
 
 /* ---- status.c ---- */
@@ -65,8 +67,8 @@ int cgi_refuse(int status, const char *format, ...) __attribute__((format(printf
 
 /*
  * Who asks, and how much comes; from the environment. Reads no body. 200; 405, 411, 413; 400: a length
- * that is none, or nothing comes; 403: no verified certificate; 503: the server was set up wrongly.
- * `request` is set as far as could be told, whatever comes of it.
+ * that is none, or nothing comes; 403: no verified certificate, or nothing that could be a signature; 503:
+ * the server was set up wrongly. `request` is set as far as could be told, whatever comes of it.
  */
 int cgi_request_read(struct cgi_request *request);
 

@@ -343,7 +343,7 @@ import base64
 assert base64.b64encode(secret.encode()) in said.replace(b"\n", b"").replace(b"\t", b""), said
 assert put(small[:-9]).startswith(b"HTTP/1.1 400 ")
 PY
-	umount "$M"
+	unmount
 	run -1 grep -rlaF -e "$token" -e "$secret" "$T" /var/lib/nginx /var/log/nginx
 	assert_equal "$output" ''
 	# nginx says so when it puts a body or an answer into a file.
