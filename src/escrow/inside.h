@@ -240,7 +240,7 @@ enum error sealing_outline(struct escrow *, const void *blob, size_t len, struct
  * In a change: does the store now have the recipients that are in the file, and no others?
  * ERR_UNPINNED. `pins` NULL or "": whichever it has.
  */
-enum error sealing_pinned(struct tx *, const char *store, const char *pins);
+enum error sealing_pinned(struct tx *, const struct escrow *, const char *pins);
 
 /* In a change: are they the store's recipients still? ERR_CHANGED: follow, and seal again. */
 enum error sealing_still(struct tx *, int64_t generation);
@@ -435,6 +435,12 @@ enum error status_look(struct escrow *, struct tx *, struct escrow_status *out);
 void growth_look(struct escrow *);
 
 /* ---- escrow.c, init.c ---- */
+
+/*
+ * An error with what an option named, which says the option as its caller wrote it: "recipients=FILE" of a
+ * mount, "--recipients FILE" of a command.
+ */
+enum error escrow_named(const struct escrow *, enum error, const char *option, const char *value);
 
 /* STORE.key.pem, STORE.recovery.pem: `which` is "key" or "recovery". */
 void escrow_default_key(const char *store, const char *which, char *out, size_t size);

@@ -108,15 +108,16 @@ static enum error check_pins(struct escrow *escrow, const struct recipients *now
 	pthread_rwlock_unlock(&escrow->sealing);
 	if (failed)
 		return fail(ERR_MEMORY, "%s: no descriptor is left to read it", escrow->pins);
-	return compare_pins(escrow->path, escrow->pins, fd, now);
+	return escrow_named(escrow, compare_pins(escrow->path, escrow->pins, fd, now), "recipients",
+			    escrow->pins);
 }
 
-enum error sealing_pinned(struct tx *tx, const char *store, const char *pins)
+enum error sealing_pinned(struct tx *tx, const struct escrow *escrow, const char *pins)
 {
 	SCOPED(recipients_scoped) struct recipients *now = NULL;
 	int64_t generation;
 	TRY(read_recipients(tx, &now, &generation));
-	return compare_pins(store, pins, -1, now);
+	return escrow_named(escrow, compare_pins(escrow->path, pins, -1, now), "recipients", pins);
 }
 
 enum error sealing_load(struct escrow *escrow)

@@ -430,7 +430,7 @@ unslip() { sqlite3 -cmd '.timeout 10000' "$S/escrow.db" "DELETE FROM recipient W
 	head -c -100 "$T/pins.pem" >"$T/cut.pem"
 	refused "$T/cut.pem" "$T/cut.pem"
 	openssl x509 -in "$S.key.pem" >"$T/one.pem"
-	refused "$T/one.pem" "isn't in $T/one.pem"
+	refused "$T/one.pem" "isn't in recipients=$T/one.pem"
 	run -2 escrowfs mount "$S" "$M" -o "sealed,recipients=$T/pins.pem"
 	run -2 escrowfs status "$S" --recipients "$T/pins.pem"
 	ln -s pins.pem "$T/link.pem"

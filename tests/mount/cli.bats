@@ -76,6 +76,42 @@ load helper
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 }
 
+@test "what is wrong with a file that an option named says by which option" {
+	local none=$T/none pass=$T/pass
+	names() { # names STATUS WORDS COMMAND...
+		local words=$2
+		run "-$1" escrowfs "${@:3}"
+		assert_has "$output" "$words"
+	}
+	escrowfs init "$S" >"$T/init.out"
+	set_token "$TOKEN_1" >"$T/set.plist"
+	echo nonsense >"$T/nonsense"
+	openssl x509 -in "$S.key.pem" >"$T/one.pem"
+	install -m 0644 /dev/null "$pass"
+	mkdir -m 0777 "$T/open"
+	ln -s "$T/one.pem" "$T/open/link"
+
+	names 1 " key=$none: there is no such file" mount "$S" "$M" -o "key=$none"
+	names 1 " key: $none: " mount "$S" "$M" -o "key=file:$none"
+	names 1 " the passphrase can't be used: passphrase-file=$pass: others" \
+		mount "$S" "$M" -o "key=$S.key.pem,passphrase-file=$pass"
+	names 1 " recipients=$none: " mount "$S" "$M" -o "recipients=$none"
+	names 1 " recipients=$T/open/link: a symbolic link" mount "$S" "$M" -o "recipients=$T/open/link"
+	names 1 " isn't in recipients=$T/one.pem: " mount "$S" "$M" -o "recipients=$T/one.pem"
+	names 1 " --key $none: there is no such file" verify "$S" --key "$none"
+	names 0 " --passphrase-file $pass: others" verify "$S" --passphrase-file "$pass"
+	names 1 " --recipients $none: " import --recipients "$none" "$S" "$T/set.plist"
+	names 1 " isn't in --recipients $T/one.pem: " restore --recipients "$T/one.pem" "$S" "$UDID" 1
+	names 1 " isn't in --recipients $T/one.pem: " rekey --recipients "$T/one.pem" "$S"
+	names 1 " --add $none: " rekey --add "$none" "$S"
+	names 1 " --add $T/nonsense: no X.509" rekey --add "$T/nonsense" "$S"
+	names 1 " --add $T/one.pem: " rekey --add "$T/one.pem" "$S"
+	names 1 " --recipient $none: " init "$T/new" --recipient "$none"
+	names 1 " --key $none: " init "$T/new" --key "$none"
+	names 1 " --passphrase-file $pass: others" init "$T/new" --passphrase-file "$pass"
+	[ ! -e "$T/new" ]
+}
+
 @test "init . and init beside: the keys never lie in a store" {
 	mkdir "$T/here"
 	cd "$T/here"

@@ -228,7 +228,7 @@ PY
 	(umask 077 && echo first >"$T/pass" && openssl pkcs8 -topk8 -in "$T/key" -passout "file:$T/pass" -out "$S.key.pem")
 	serve -o "passphrase-file=$T/pass"
 	(umask 077 && echo second >"$T/second" && openssl pkcs8 -topk8 -in "$T/key" -passout "file:$T/second" -out "$S.key.pem")
-	reload "the passphrase in $T/pass doesn't open it"
+	reload "the passphrase in passphrase-file=$T/pass doesn't open it"
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 	mv "$T/second" "$T/pass"
 	reload 'and is the same'
