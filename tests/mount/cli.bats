@@ -206,6 +206,42 @@ load helper
 	escrowfs --version
 }
 
+@test "a command takes the options that it uses, and names the others: program, --help and manual agree" {
+	python3 - "$ESCROWFS" "$BATS_TEST_DIRNAME/../../src/cli/escrowfs.8" <<'PY'
+import re, subprocess, sys
+program, manual = sys.argv[1:]
+def said(*arguments):
+    return subprocess.run([program, *arguments], capture_output=True, text=True)
+manual = open(manual).read().split(".Sh SYNOPSIS\n")[1].split(".Sh DESCRIPTION")[0]
+synopsis = {}
+for entry in re.split(r"^\.Nm$", manual, flags=re.M):
+    command = re.search(r"^\.Cm (\w+)$", entry, re.M)
+    if command:
+        synopsis.setdefault(command[1], set()).update(re.findall(r"Fl (-[a-z-]+)", entry))
+commands = re.findall(r"^  escrowfs (\w+) ", said("--help").stdout, re.M)
+helps = {c: {"-" + o for o in re.findall(r"^ +-(-[a-z-]+)", said(c, "--help").stdout, re.M)} for c in commands}
+options = set().union(*helps.values())
+assert {"--key", "--passphrase-file", "--recipients", "--dry-run", "--since", "--json", "--debug"} <= options, options
+for command in commands:
+    assert helps[command] == {"-" + o for o in synopsis[command]}, (command, helps[command], synopsis[command])
+    for option in options:
+        run = said(command, option, "1", "--nonsense")
+        assert run.returncode == 2, (command, option, run)
+        # (the first letters of one will do)
+        unknown = "--nonsense" if any(o.startswith(option) for o in helps[command]) else option
+        assert f"escrowfs: {command}: there is no option {unknown};" in run.stderr, (command, option, run)
+PY
+	escrowfs init "$S" >"$T/init.out"
+	run -2 escrowfs history "$S" "$UDID" --key "$S.key.pem"
+	assert_has "$output" 'there is no option --key;'
+	run -2 escrowfs accept --passphrase-file="$T/pass" "$S"
+	assert_has "$output" 'there is no option --passphrase-file'
+	for option in key passphrase-file recipients; do
+		run -2 escrowfs rekey "$S" --list --$option "$S.key.pem"
+		assert_has "$output" "--list takes no --$option"
+	done
+}
+
 @test "import: files, directories, a stream; beside a mount, which shows it; a broken one is named" {
 	mount_new
 	device
