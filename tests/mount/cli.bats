@@ -317,5 +317,17 @@ PY
 		assert_equal "$status" 1
 		assert_has "$(cat "$T/err")" 'No space left on device'
 	done
+	# In one piece that is too large to be gathered before it is written: the reason is that of the write.
+	local arguments=()
+	for i in $(seq 40); do
+		openssl req -x509 -key "$S.key.pem" -subj "/CN=recipient $i" -days 9 -out "$T/$i.pem"
+		arguments+=(--add "$T/$i.pem")
+	done
+	escrowfs rekey "$S" "${arguments[@]}" >/dev/null
+	[ "$(escrowfs status --json "$S" | wc -c)" -gt 4096 ]
+	status=0
+	escrowfs status --json "$S" >/dev/full 2>"$T/err" || status=$?
+	assert_equal "$status" 1
+	assert_has "$(cat "$T/err")" 'No space left on device'
 	run -0 escrowfs status "$S" >&-
 }
