@@ -2,6 +2,7 @@
 #define ESCROWFS_CGI_H
 
 #include "error.h"
+#include "seal.h"
 #include "secret.h"
 
 #include <stdbool.h>
@@ -48,7 +49,9 @@ struct cgi_request {
 	size_t length;	   /* of the body; SIZE_MAX: it isn't said */
 	char identity[65]; /* of a device: its certificate's SHA-256 in hex */
 	/* Of a webhook. It is known by its signature, and where it has none by a password: the key. */
-	const char *key_file, *signature, *authorization;
+	const char *key_file, *authorization;
+	bool is_signed;
+	uint8_t signature[SEAL_DIGEST]; /* what it says that its HMAC is */
 };
 
 /* ---- status.c ---- */
@@ -66,8 +69,8 @@ int cgi_refuse(int status, const char *format, ...) __attribute__((format(printf
 
 /*
  * Who asks, and how much comes; from the environment. Reads no body. 200; 405, 411, 413; 400: a length
- * that is none, or nothing comes; 403: no verified certificate; 503: the server was set up wrongly.
- * `request` is set as far as could be told, whatever comes of it.
+ * that is none, or nothing comes; 403: no verified certificate, or nothing that could be a signature; 503:
+ * the server was set up wrongly. `request` is set as far as could be told, whatever comes of it.
  */
 int cgi_request_read(struct cgi_request *request);
 

@@ -16,7 +16,6 @@
 
 #include "base64.h"
 #include "mdm.h"
-#include "seal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +24,6 @@
 #include <unistd.h>
 
 #define HEADER_MAX 128
-#define SIGNATURE_TEXT BASE64_ENCODED(SEAL_DIGEST)
 
 /* As many bytes as were announced, straight to where they stay. */
 static int read_body(int fd, size_t length, struct secret *message)
@@ -57,16 +55,6 @@ void cgi_drain(int fd, size_t length)
 	secret_wipe(piece, sizeof piece);
 }
 
-/* As openssl dgst -hmac and base64 have it. */
-static bool signature_fits(const char *signature, const uint8_t expected[static SEAL_DIGEST])
-{
-	uint8_t given[BASE64_DECODED_MAX(SIGNATURE_TEXT)];
-	size_t n = 0;
-	return strlen(signature) == SIGNATURE_TEXT &&
-	       base64_decode((const uint8_t *)signature, SIGNATURE_TEXT, given, &n) == OK &&
-	       n == SEAL_DIGEST && seal_equal(expected, given, SEAL_DIGEST);
-}
-
 static int check_signature(const struct cgi_request *request, const struct secret *key,
 			   const uint8_t *body)
 {
@@ -74,7 +62,7 @@ static int check_signature(const struct cgi_request *request, const struct secre
 	if (seal_hmac(key, body, request->length, expected) != OK)
 		return cgi_refuse(CGI_BROKEN, "the webhook's signature can't be checked: %s",
 				  fail_why());
-	bool fits = signature_fits(request->signature, expected);
+	bool fits = seal_equal(expected, request->signature, sizeof expected);
 	secret_wipe(expected, sizeof expected);
 	return fits ? CGI_OK
 		    : cgi_refuse(403, "X-Hmac-Signature isn't this message's: base64 of its "
@@ -119,14 +107,16 @@ static int check_password(const struct cgi_request *request, const struct secret
 				      "the password");
 }
 
+/* A password is checked before there is a body (NULL), a signature with it. */
 static int check_sender(const struct cgi_request *request, const uint8_t *body)
 {
 	SCOPED(secret_free) struct secret key = {0};
+	if (request->role == CGI_DEVICE || request->is_signed != (body != NULL))
+		return CGI_OK;
 	if (seal_line_read(request->key_file, &key) != OK)
 		return cgi_refuse(CGI_BROKEN, "the key of the webhook can't be read: %s",
 				  fail_why());
-	return *request->signature ? check_signature(request, &key, body)
-				   : check_password(request, &key);
+	return body ? check_signature(request, &key, body) : check_password(request, &key);
 }
 
 static int check_form(const struct cgi_request *request, const uint8_t *body)
@@ -143,6 +133,11 @@ static int check_form(const struct cgi_request *request, const uint8_t *body)
 int cgi_message_read(const struct cgi_request *request, int fd, struct secret *message)
 {
 	char header[HEADER_MAX];
+	int status = check_sender(request, NULL);
+	if (status != CGI_OK) {
+		cgi_drain(fd, request->length);
+		return status;
+	}
 	if (request->role == CGI_DEVICE)
 		snprintf(header, sizeof header, "Identity: %s\n\n", request->identity);
 	else
@@ -155,8 +150,8 @@ int cgi_message_read(const struct cgi_request *request, int fd, struct secret *m
 		cgi_drain(fd, request->length);
 		return cgi_refuse(CGI_BROKEN, "%s", why);
 	}
-	int status = read_body(fd, request->length, message);
-	if (status == CGI_OK && request->role == CGI_WEBHOOK)
+	status = read_body(fd, request->length, message);
+	if (status == CGI_OK)
 		status = check_sender(request, message->data + start);
 	return status == CGI_OK ? check_form(request, message->data + start) : status;
 }

@@ -176,7 +176,6 @@ const struct command cli_import = {
 		"lists, a webhook's JSON lines. It is told by its content. The same can be taken "
 		"in\n"
 		"again; nothing newer is overwritten.\n",
-	.rehearses = true,
-	.seals = true,
+	.takes = TAKES_KEY | TAKES_RECIPIENTS | TAKES_DRY_RUN,
 	.run = run,
 };

@@ -103,6 +103,45 @@ micromdm() {
 	[ -e "$M/devices/$UDID" ]
 }
 
+# Who has no key may not have a MiB kept for each of any number of connections.
+@test "what can't be signed is refused before its body, and one address sends so much at a time" {
+	set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event >"$T/event"
+	python3 - "$PORT" "$CERTS" "$T/event" "$(sign 'a key of the webhook' <"$T/event")" <<'PY'
+import socket, ssl, sys
+port, certs, event, signature = sys.argv[1:]
+event = open(event, "rb").read()
+context = ssl.create_default_context(cafile=certs + "/web-ca.pem")
+
+def start(signature, length):
+    c = context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), timeout=60), server_hostname="mdm.example.com")
+    c.sendall((f"POST /webhook HTTP/1.1\r\nHost: mdm.example.com\r\nConnection: close\r\nContent-Length: {length}\r\n"
+               + (f"X-Hmac-Signature: {signature}\r\n" if signature else "") + "\r\n").encode())
+    return c
+
+def status(c):
+    return c.recv(4096).split(b" ")[1].decode()
+
+# Nothing of the body is sent.
+for none in ("", "x", signature[:-1], signature + "=", "sha256=" + signature):
+    assert status(start(none, 1000000)) == "403", none
+# One may be anybody's until all of it is here; 100 of them, and no more.
+held = [start(signature, 1000000) for _ in range(100)]
+for c in held:
+    c.sendall(event)
+assert status(start(signature, 1000000)) == "503"
+# ... and the others go on.
+for c in held[1:]:
+    c.close()
+taken = "503"
+while taken == "503":
+    c = start(signature, len(event))
+    c.sendall(event)
+    taken = status(c)
+assert taken == "200", taken
+PY
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_1"
+}
+
 @test "it may write checkin and not read it: no token comes out" {
 	set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event | post
 	assert_equal "$(get_token | event 2026-01-01T00:00:00Z checkin_event | post)" 200
