@@ -110,10 +110,10 @@ tokens were asked for and refused, because of: limit"
 	local expression
 	while read -r expression; do
 		expression=${expression//'$__rate_interval'/1m}
-		answered "${expression//'$instance'/'.*'}"
+		eventually 20 answered "${expression//'$instance'/'.*'}"
 	done <"$T/expressions"
 	# One of the instances, chosen as it writes it.
-	answered "sum(escrowfs_devices_overdue{instance=~\"127\\\\.0\\\\.0\\\\.1:$NGINX\"}) == 1"
+	eventually 20 answered "sum(escrowfs_devices_overdue{instance=~\"127\\\\.0\\\\.0\\\\.1:$NGINX\"}) == 1"
 	assert_equal "$(api label/instance/values 'match[]=escrowfs_key_present' | jq -r '.[]')" \
 		"$(printf '127.0.0.1:%s\n' "$EXPORTER" "$NGINX" | sort)"
 
