@@ -146,10 +146,11 @@ static enum error check_certificates(const struct escrow_birth *birth)
 	TRY(recipients_new(&recipients));
 	for (int i = 0; i < birth->recipient_count; i++) {
 		SCOPED(bytes_free) struct bytes certificate = {0};
-		enum error added = seal_certificate_read(birth->recipients[i], &certificate);
-		if (!added)
-			added = recipients_add(recipients, certificate.data, certificate.len);
-		TRY(fail_named(added, "--recipient ", birth->recipients[i]));
+		TRY(fail_named(seal_certificate_read(birth->recipients[i], &certificate),
+			       "--recipient ", birth->recipients[i]));
+		enum error added = recipients_add(recipients, certificate.data, certificate.len);
+		if (added)
+			return fail(added, "--recipient %s: %s", birth->recipients[i], fail_why());
 	}
 	return OK;
 }

@@ -49,11 +49,6 @@ static enum error record(struct tx *tx, struct changing *changing, const char *r
 
 /* ---- adding ---- */
 
-static enum error add_named(enum error result, const char *path)
-{
-	return fail_named(result, "--add ", path);
-}
-
 /* Files are read, and looked at, before the store is touched. */
 static enum error read_certificates(struct changing *changing)
 {
@@ -65,9 +60,11 @@ static enum error read_certificates(struct changing *changing)
 		return fail(ERR_MEMORY, "out of memory");
 	for (int i = 0; i < how->add_count; i++) {
 		struct bytes *certificate = &changing->certificate[i];
-		TRY(add_named(seal_certificate_read(how->add[i], certificate), how->add[i]));
-		TRY(add_named(recipients_add(fit, certificate->data, certificate->len),
-			      how->add[i]));
+		TRY(fail_named(seal_certificate_read(how->add[i], certificate), "--add ",
+			       how->add[i]));
+		enum error added = recipients_add(fit, certificate->data, certificate->len);
+		if (added)
+			return fail(added, "--add %s: %s", how->add[i], fail_why());
 	}
 	return OK;
 }

@@ -106,6 +106,8 @@ load helper
 	names 1 " --add $none: " rekey --add "$none" "$S"
 	names 1 " --add $T/nonsense: no X.509" rekey --add "$T/nonsense" "$S"
 	names 1 " --add $T/one.pem: " rekey --add "$T/one.pem" "$S"
+	openssl req -x509 -newkey ed25519 -noenc -subj /CN=ed -days 9 -keyout "$T/ed.key" -out "$T/ed.pem"
+	names 1 " --recipient $T/ed.pem: the certificate's key is neither" init "$T/new" --recipient "$T/ed.pem"
 	names 1 " --recipient $none: " init "$T/new" --recipient "$none"
 	names 1 " --key $none: " init "$T/new" --key "$none"
 	names 1 " --passphrase-file $pass: others" init "$T/new" --passphrase-file "$pass"
