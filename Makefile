@@ -1,5 +1,6 @@
 # make             build/escrowfs
-# make run         installs what it needs, builds, mounts an example and shows it (root); make stop
+# make deps        installs what it is built with
+# make run         that, builds, mounts an example and shows it (root); make stop takes it away again
 # make check       installs what tests need and runs them all (root)
 # make bench       how fast, side by side with an empty filesystem and with sealing alone (root)
 # make torture     how hard it was tried to make it lose something, and what was lost (root); MINUTES=2
@@ -23,7 +24,8 @@ CFLAGS  ?= -O2 -g
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Isrc $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 override CFLAGS   += -std=c17 $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer,$(HARDEN))
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-LDLIBS  := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lcsv -lpthread
+# (Asked for when something is linked: `make deps install` has pkg-config only then.)
+LDLIBS   = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lcsv -lpthread
 
 # A build for tests/torture (make FAULTS=1 BUILD=build/faults): it dies where it is asked to, and has a disk
 # of its own between SQLite and the system's.
@@ -70,6 +72,9 @@ THEIR_FREE := $(SANITIZE)$(filter -DNO_WIPING_FREE,$(CPPFLAGS))
 $(BUILD)/tests/test_scarce: override LDFLAGS += -Wl,--wrap=realloc $(if $(THEIR_FREE),-Wl$(,)--wrap=malloc$(,)--wrap=calloc)
 $(BUILD)/tests/test_scarce: override CPPFLAGS += $(if $(THEIR_FREE),-DTHEIR_FREE)
 
+# A signal comes between two calls of ours.
+$(BUILD)/tests/test_rekey: override LDFLAGS += -Wl,--wrap=recipients_beyond
+
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libescrow.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(BUILD)/libescrow.a $(LDLIBS) -lcmocka
@@ -87,16 +92,19 @@ deps:
 		dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
 	test -z "$$missing" || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
 
+# (What $(abspath ...) makes of a path with blanks is many.)
+PROGRAMS = $(if $(filter /%,$(BUILD)),,$(CURDIR)/)$(BUILD)
+
 # A make of its own: pkg-config knows the libraries only once they are there.
 run: deps
 	@$(MAKE) --no-print-directory all
-	@examples/demo.sh start $(abspath $(BUILD))
+	@examples/demo.sh start "$(PROGRAMS)"
 
 stop:
-	@examples/demo.sh stop $(abspath $(BUILD))
+	@examples/demo.sh stop "$(PROGRAMS)"
 
 # Examples and manual are written for /usr/local; what is ours of it moves with PREFIX.
-OURS  := /usr/local/(sbin/escrowfs|libexec/escrowfs|share/escrowfs|share/doc/escrowfs)
+OURS  := /usr/local/(sbin|libexec/escrowfs|share/escrowfs|share/doc/escrowfs)
 SHARE := $(DESTDIR)$(PREFIX)/share
 
 install: all
@@ -108,14 +116,14 @@ install: all
 	ln -sf $(PREFIX)/sbin/escrowfs $(DESTDIR)$(HELPERS)/mount.fuse.escrowfs
 	$(foreach n,5 7 8,install -m 0644 src/cli/*.$(n) $(SHARE)/man/man$(n) &&) \
 		ln -sf escrowfs.8 $(SHARE)/man/man8/mount.fuse.escrowfs.8
-	cp -R examples/. $(SHARE)/doc/escrowfs/examples
+	cp -R examples/. $(SHARE)/doc/escrowfs/examples && chmod -R u=rwX,go=rX $(SHARE)/doc/escrowfs/examples
 	rm -rf $(SHARE)/doc/escrowfs/examples/debian
 	grep -rlIE '$(OURS)' $(SHARE)/doc/escrowfs/examples $(SHARE)/man/man[578]/escrowfs* | xargs -r sed -i -E 's@$(OURS)@$(PREFIX)/\1@g'
 	for u in $(SHARE)/doc/escrowfs/examples/*.service $(SHARE)/doc/escrowfs/examples/*.timer; do \
 		install -m 0644 "$$u" $(DESTDIR)$(UNITS) || exit; done
 	install -m 0644 examples/escrowfs.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/escrowfs.conf
 	install -m 0644 examples/escrowfs.bash $(SHARE)/bash-completion/completions/escrowfs
-	install examples/backup.sh examples/backup-tar.sh $(SHARE)/escrowfs
+	install $(SHARE)/doc/escrowfs/examples/backup.sh $(SHARE)/doc/escrowfs/examples/backup-tar.sh $(SHARE)/escrowfs
 
 # A source tree with examples/debian where Debian's tools look for it. Its version is this one.
 DEB := $(BUILD)/deb/escrowfs-$(VERSION)
@@ -154,7 +162,7 @@ BENCH := $(patsubst %,$(BUILD)/bench/%,floor measure emptyfs client parts)
 
 bench: PACKAGES += gocryptfs gnuplot-nox procps python3 rsync sqlite3 util-linux
 bench: deps
-	@BUILD=$(abspath $(BUILD)) tests/bench/run
+	@BUILD="$(PROGRAMS)" tests/bench/run
 
 bench-programs: all $(BENCH)
 

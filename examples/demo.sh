@@ -18,13 +18,16 @@ die() {
 
 # Where this demo's store is mounted; nothing when it isn't.
 mounted_on() {
-	awk -v store="$store" '$1 == store && $3 == "fuse.escrowfs" { print $2; exit }' /proc/mounts
+	# (Where a blank is \040.)
+	STORE=$(printf %s "$store" | sed 's/ /\\040/g') awk '
+		$1 == ENVIRON["STORE"] && $3 == "fuse.escrowfs" { gsub(/\\040/, " ", $2); print $2; exit }' /proc/mounts
 }
 
 stop() {
 	# A killed daemon leaves its mount behind, too.
 	while on=$(mounted_on) && [ -n "$on" ]; do
-		umount "$on" || die "leave $on in every shell, then run \`make stop\` again"
+		umount "$on" || die "leave $on in every shell, end what reads there ('fuser -vm $on' lists it)," \
+			"then run \`make stop\` again"
 	done
 	[ -e "$demo/made-by-demo.sh" ] || return 0
 	tries=0
@@ -48,6 +51,14 @@ check() {
 	if [ -d "$escrow" ] && [ -n "$(ls -A "$escrow")" ]; then
 		die "$escrow isn't empty; choose another place: make run ESCROW=/mnt/another"
 	fi
+}
+
+# A path as it is typed.
+typed() {
+	case $1 in
+	*[!A-Za-z0-9_/.:@+-]*) printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")" ;;
+	*) printf %s "$1" ;;
+	esac
 }
 
 show() {
@@ -87,10 +98,10 @@ start() {
 		mkdir -p "$escrow" || exit 1
 		echo "$escrow" >"$demo/mountpoint"
 	fi
-	show "escrowfs init $store" || exit 1
-	show "escrowfs mount $store $escrow" || exit 1
-	show "escrowfs import $store $here/messages" || exit 1
-	show "cd $escrow" || exit 1
+	show "escrowfs init $(typed "$store")" || exit 1
+	show "escrowfs mount $(typed "$store") $(typed "$escrow")" || exit 1
+	show "escrowfs import $(typed "$store") $(typed "$here/messages")" || exit 1
+	show "cd $(typed "$escrow")" || exit 1
 	cd "$escrow" || exit 1
 	walk
 	cat <<END
@@ -98,11 +109,11 @@ start() {
 The escrow stays mounted on $escrow; the store and its keys are in $demo.
 Look around:
 
-  ls $escrow/search/status/*
-  cat $escrow/search/serialnumber/c02example08/security.json
-  tail -F $escrow/audit
-  ESCROW=$escrow $here/report.sh
-  $(command -v escrowfs) status $store
+  ls $(typed "$escrow")/search/status/*
+  cat $(typed "$escrow")/search/serialnumber/c02example08/security.json
+  tail -F $(typed "$escrow")/audit
+  ESCROW=$(typed "$escrow") $(typed "$here")/report.sh
+  $(typed "$(command -v escrowfs)") status $(typed "$store")
 
 \`make stop\` unmounts it and takes it away.
 END

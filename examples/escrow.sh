@@ -16,7 +16,7 @@ if [ $# -ne 1 ] || [ -t 0 ]; then
 	exit 2
 fi
 case $1 in
-*/* | .*) echo "${0##*/}: '$1' is neither a serial number nor a UDID" >&2 && exit 2 ;;
+'' | */* | .*) echo "${0##*/}: '$1' is neither a serial number nor a UDID" >&2 && exit 2 ;;
 esac
 
 if ! [ -x "$escrow/search" ]; then

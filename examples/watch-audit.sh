@@ -1,6 +1,6 @@
 #!/bin/sh
 # Follows the audit trail and says what an administrator wants to hear of, a line each: reads that were
-# refused, tokens that came again, client certificates that changed, tokens that were exported or destroyed,
+# refused, and tokens that can't be sealed as recipients= wants it; tokens that came again, client certificates that changed, tokens that were exported or destroyed,
 # other recipients, and a trail that ends.
 #
 #   watch-audit.sh
@@ -22,7 +22,7 @@ escrow=${ESCROW:-/mnt/escrow}
 filter='
 def plain: tostring | gsub("[\\x{00}-\\x{1f}\\x{7f}-\\x{9f}]"; "?");
 def word:
-	if .action == "refuse" and (.outcome | IN("ENOKEY", "EBADMSG", "EDQUOT")) then "REFUSED"
+	if .action == "refuse" and (.outcome | IN("ENOKEY", "EBADMSG", "EDQUOT", "EKEYREJECTED")) then "REFUSED"
 	elif .action == "retrieve" and .outcome == "none" and ((.reason // "") | test("certificate")) then "REFUSED"
 	elif .action == "escrow" and ((.reason // "") | test("a replay: ")) then "REPLAYED"
 	elif .action == "identity" and ((.reason // "") | test("^bound to ") | not) then "IDENTITY"

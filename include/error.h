@@ -1,6 +1,8 @@
 #ifndef ESCROWFS_ERROR_H
 #define ESCROWFS_ERROR_H
 
+#include <stdbool.h>
+
 /*
  * How a thing can go wrong, said once for all layers.
  *
@@ -30,6 +32,7 @@ enum error {
 	ERR_BUSY,      /* somebody else holds it                         EBUSY   */
 	ERR_ACCESS,    /* a file outside the mount can't be opened       EACCES  */
 	ERR_QUOTA,     /* as many tokens as may went within the hour     EDQUOT  */
+	ERR_UNPINNED,  /* the store's recipients aren't those pinned     EKEYREJECTED */
 	ERR_CHANGED,   /* what was looked at changed: look again         EAGAIN  */
 	ERR_COUNT
 };
@@ -39,6 +42,15 @@ enum error fail(enum error code, const char *format, ...) __attribute__((format(
 
 /* The sentence of this thread's last fail(); "" before the first. Valid until the next fail(). */
 const char *fail_why(void);
+
+/*
+ * For a sentence about a file, or whatever it is, that an option named: which one it was. `option` ("key=", "--key ")
+ * is put before `value` where the thread's sentence has that. Where it hasn't, for the value has a secret in it perhaps,
+ * the option alone is put before the sentence. Returns `code`; OK: does nothing.
+ */
+enum error fail_named(enum error code, const char *option, const char *value);
+/* Has the sentence `value`, as a word of its own? */
+bool fail_has(const char *value);
 
 /* The errno's name, as the trail shows an outcome: "EINVAL"; "ok" for OK. */
 const char *error_name(enum error);

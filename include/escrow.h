@@ -56,7 +56,7 @@ struct escrow_options {
 
 /*
  * Opens the escrow. Errors of store_open() and of seal_key_load(); ERR_INVALID: the key that was named is none
- * of the store's recipients', or lies inside the store. ERR_FORBIDDEN: the store's recipients are others
+ * of the store's recipients', or lies inside the store. ERR_UNPINNED: the store's recipients are others
  * than those in `recipients`. Closed with escrow_close().
  */
 enum error escrow_open(const struct escrow_options *, struct escrow **);
@@ -330,8 +330,8 @@ enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem)
  * Makes an old version's token the current one again, by hand, as a new version sealed to today's
  * recipients: `made` is its number, 0 when the current version has that token already and was
  * confirmed. A device that was taken away is made again first. ERR_NOT_FOUND: no such version;
- * ERR_EXISTS: it is the current one; ERR_NO_KEY, ERR_BAD_SEAL; ERR_FORBIDDEN as for any escrow by
- * hand.
+ * ERR_EXISTS: it is the current one; ERR_NO_KEY, ERR_BAD_SEAL; ERR_FORBIDDEN and ERR_UNPINNED
+ * as for any escrow by hand.
  */
 enum error escrow_restore(struct escrow *, const struct actor *, const char *udid, int number,
 			  int *made);
@@ -395,8 +395,8 @@ struct escrow_rekeyed {
  *
  * ERR_NO_KEY: no private key, or one that opens none of what is to be sealed anew: nothing was
  * changed. ERR_BUSY: another rekey is at work. ERR_NOT_FOUND, ERR_INVALID (ambiguous; not a
- * certificate, or not fit), ERR_EXISTS, ERR_FORBIDDEN (nobody would be left, or
- * others than there must be): of the recipients; nothing was changed. Else the disk's.
+ * certificate, or not fit), ERR_EXISTS, ERR_FORBIDDEN (nobody would be left),
+ * ERR_UNPINNED (others than there must be): of the recipients; nothing was changed. Else the disk's.
  */
 enum error escrow_rekey(struct escrow *, const struct actor *, const struct escrow_rekey *,
 			const struct rekey_watch *, struct escrow_rekeyed *out);

@@ -61,7 +61,7 @@ void fs_mountpoint_clear(const char *path);
 
 /*
  * Mounts and serves until it is unmounted or SIGTERM or SIGINT comes. `ready` is called
- * once requests are answered. What it leaves is a dead mount, unless somebody unmounted:
+ * once requests are answered; those two signals are ignored afterwards. What it leaves is a dead mount, unless somebody unmounted:
  * fs_mountpoint_clear() is for a process that may unmount.
  */
 enum error fs_serve(struct escrow *, const struct fs_options *, void (*ready)(void *),

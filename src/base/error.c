@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static _Thread_local char sentence[512];
 
@@ -20,6 +21,29 @@ enum error fail(enum error code, const char *format, ...)
 const char *fail_why(void)
 {
 	return sentence;
+}
+
+static const char *find(const char *value)
+{
+	size_t len = strlen(value);
+	for (const char *at = sentence; len && (at = strstr(at, value)); at++)
+		if ((at == sentence || at[-1] == ' ') && (!at[len] || strchr(" :,;)", at[len])))
+			return at;
+	return NULL;
+}
+
+bool fail_has(const char *value)
+{
+	return find(value) != NULL;
+}
+
+enum error fail_named(enum error code, const char *option, const char *value)
+{
+	if (!code)
+		return OK;
+	const char *at = find(value);
+	return at ? fail(code, "%.*s%s%s", (int)(at - sentence), sentence, option, at)
+		  : fail(code, "%.*s: %s", (int)strcspn(option, "= "), option, sentence);
 }
 
 const char *error_name(enum error code)
@@ -42,6 +66,7 @@ const char *error_name(enum error code)
 		[ERR_BUSY] = "EBUSY",
 		[ERR_ACCESS] = "EACCES",
 		[ERR_QUOTA] = "EDQUOT",
+		[ERR_UNPINNED] = "EKEYREJECTED",
 		[ERR_CHANGED] = "EAGAIN",
 	};
 	return names[code];

@@ -2,6 +2,7 @@
 #define ESCROWFS_CGI_H
 
 #include "error.h"
+#include "seal.h"
 #include "secret.h"
 
 #include <stdbool.h>
@@ -16,7 +17,7 @@
  *
  *   ESCROWFS_CHECKIN         the file, in a mounted escrow
  *   ESCROWFS_HMAC_KEY_FILE   only where an MDM server posts its webhooks: the file with the key that
- *                            it signs them with
+ *                            it signs them with, or, if it doesn't sign, has as its password
  *   ESCROWFS_CLIENT_VERIFY   only where Macs come: SUCCESS once the server has verified the client's
  *   ESCROWFS_CLIENT_CERT     certificate, which is this one: PEM, percent-encoded
  *
@@ -39,15 +40,18 @@
 
 enum cgi_role {
 	CGI_DEVICE,  /* PUT: a Mac, known by its certificate; it gets the reply */
-	CGI_WEBHOOK, /* POST: an MDM server, known by its signature; it gets none */
+	CGI_WEBHOOK, /* POST: an MDM server, known by its key; it gets none */
 };
 
 struct cgi_request {
 	enum cgi_role role;
 	const char *checkin;
-	size_t length;			  /* of the body; SIZE_MAX: it isn't said */
-	char identity[65];		  /* of a device: its certificate's SHA-256 in hex */
-	const char *key_file, *signature; /* of a webhook */
+	size_t length;	   /* of the body; SIZE_MAX: it isn't said */
+	char identity[65]; /* of a device: its certificate's SHA-256 in hex */
+	/* Of a webhook. It is known by its signature, and where it has none by a password: the key. */
+	const char *key_file, *authorization;
+	bool is_signed;
+	uint8_t signature[SEAL_DIGEST]; /* what it says that its HMAC is */
 };
 
 /* ---- status.c ---- */
@@ -65,8 +69,8 @@ int cgi_refuse(int status, const char *format, ...) __attribute__((format(printf
 
 /*
  * Who asks, and how much comes; from the environment. Reads no body. 200; 405, 411, 413; 400: a length
- * that is none, or nothing comes; 403: no verified certificate; 503: the server was set up wrongly.
- * `request` is set as far as could be told, whatever comes of it.
+ * that is none, or nothing comes; 403: no verified certificate, or nothing that could be a signature; 503:
+ * the server was set up wrongly. `request` is set as far as could be told, whatever comes of it.
  */
 int cgi_request_read(struct cgi_request *request);
 
@@ -81,7 +85,7 @@ bool cgi_unescape(const char *text, char *out, size_t size);
 /*
  * The message as `checkin` takes it: a header line, by which none of the sender's own can be one, and the
  * body. 200; 400: less came than was announced, or it is none of a device's or of a webhook's; 403: the
- * signature isn't the one; 503. The caller frees, whatever comes of it.
+ * signature or the password isn't the one; 503. The caller frees, whatever comes of it.
  */
 int cgi_message_read(const struct cgi_request *, int fd, struct secret *message);
 /* Reads what else the server has to say, up to `length` bytes of it, and forgets it. */

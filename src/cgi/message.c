@@ -7,6 +7,8 @@
  *
  * MUST: a signature is compared in constant time, over the very bytes that are passed on.
  *       (test: webhook.bats, "what isn't signed"; cgi_signature)
+ * MUST: a password is compared in constant time, in secure memory, and counts only where there is no
+ *       signature. (test: webhook.bats, "MicroMDM doesn't sign"; cgi_password)
  * MUST: a device sends property lists only, and a webhook JSON only: neither can be taken for the other.
  *       (test: cgi_message_forms)
  */
@@ -14,15 +16,14 @@
 
 #include "base64.h"
 #include "mdm.h"
-#include "seal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define HEADER_MAX 128
-#define SIGNATURE_TEXT BASE64_ENCODED(SEAL_DIGEST)
 
 /* As many bytes as were announced, straight to where they stay. */
 static int read_body(int fd, size_t length, struct secret *message)
@@ -54,23 +55,68 @@ void cgi_drain(int fd, size_t length)
 	secret_wipe(piece, sizeof piece);
 }
 
-static int check_signature(const struct cgi_request *request, const uint8_t *body)
+static int check_signature(const struct cgi_request *request, const struct secret *key,
+			   const uint8_t *body)
 {
-	SCOPED(secret_free) struct secret key = {0};
-	uint8_t expected[SEAL_DIGEST], given[BASE64_DECODED_MAX(SIGNATURE_TEXT)];
-	size_t n = 0;
-	if (seal_line_read(request->key_file, &key) != OK ||
-	    seal_hmac(&key, body, request->length, expected) != OK)
+	uint8_t expected[SEAL_DIGEST];
+	if (seal_hmac(key, body, request->length, expected) != OK)
 		return cgi_refuse(CGI_BROKEN, "the webhook's signature can't be checked: %s",
 				  fail_why());
-	bool same = strlen(request->signature) == SIGNATURE_TEXT &&
-		    base64_decode((const uint8_t *)request->signature, SIGNATURE_TEXT, given, &n) ==
-			    OK &&
-		    n == sizeof expected && seal_equal(expected, given, sizeof expected);
+	bool fits = seal_equal(expected, request->signature, sizeof expected);
 	secret_wipe(expected, sizeof expected);
-	return same ? CGI_OK
+	return fits ? CGI_OK
 		    : cgi_refuse(403, "X-Hmac-Signature isn't this message's: base64 of its "
 				      "HMAC-SHA256 under the key of the webhook");
+}
+
+/* "Basic", and base64 of a name, which may be any, a colon and the password. */
+static enum error read_password(const char *authorization, struct secret *out)
+{
+	static const char scheme[] = "Basic ";
+	size_t before = sizeof scheme - 1, len = strlen(authorization);
+	if (strncasecmp(authorization, scheme, before) != 0)
+		return ERR_INVALID;
+	TRY(secret_new(BASE64_DECODED_MAX(len - before), out));
+	TRY(base64_decode((const uint8_t *)authorization + before, len - before, out->data,
+			  &out->len));
+	const uint8_t *colon = out->len ? memchr(out->data, ':', out->len) : NULL;
+	if (!colon)
+		return ERR_INVALID;
+	out->len -= (size_t)(colon + 1 - out->data);
+	memmove(out->data, colon + 1, out->len);
+	return OK;
+}
+
+/* Of two texts that may be of different lengths their HMACs are compared. */
+static int check_password(const struct cgi_request *request, const struct secret *key)
+{
+	SCOPED(secret_free) struct secret password = {0};
+	uint8_t expected[SEAL_DIGEST], given[SEAL_DIGEST];
+	enum error read = read_password(request->authorization, &password);
+	if (!read)
+		read = seal_hmac(key, key->data, key->len, expected);
+	if (!read)
+		read = seal_hmac(key, password.data, password.len, given);
+	bool fits = !read && seal_equal(expected, given, sizeof expected);
+	secret_wipe(expected, sizeof expected);
+	if (read && read != ERR_INVALID)
+		return cgi_refuse(CGI_BROKEN, "the webhook's password can't be checked: %s",
+				  fail_why());
+	return fits ? CGI_OK
+		    : cgi_refuse(403, "Authorization isn't Basic with the key of the webhook as "
+				      "the password");
+}
+
+/* A password is checked before there is a body (NULL), a signature with it. */
+static int check_sender(const struct cgi_request *request, const uint8_t *body)
+{
+	SCOPED(secret_free) struct secret key = {0};
+	if (request->role == CGI_DEVICE || request->is_signed != (body != NULL))
+		return CGI_OK;
+	if (seal_line_read(request->key_file, &key) != OK)
+		return cgi_refuse(CGI_BROKEN, "the key of the webhook can't be read: %s",
+				  fail_why());
+	return body ? check_signature(request, &key, body) : check_password(request, &key);
 }
 
 static int check_form(const struct cgi_request *request, const uint8_t *body)
@@ -87,6 +133,11 @@ static int check_form(const struct cgi_request *request, const uint8_t *body)
 int cgi_message_read(const struct cgi_request *request, int fd, struct secret *message)
 {
 	char header[HEADER_MAX];
+	int status = check_sender(request, NULL);
+	if (status != CGI_OK) {
+		cgi_drain(fd, request->length);
+		return status;
+	}
 	if (request->role == CGI_DEVICE)
 		snprintf(header, sizeof header, "Identity: %s\n\n", request->identity);
 	else
@@ -99,8 +150,8 @@ int cgi_message_read(const struct cgi_request *request, int fd, struct secret *m
 		cgi_drain(fd, request->length);
 		return cgi_refuse(CGI_BROKEN, "%s", why);
 	}
-	int status = read_body(fd, request->length, message);
-	if (status == CGI_OK && request->role == CGI_WEBHOOK)
-		status = check_signature(request, message->data + start);
+	status = read_body(fd, request->length, message);
+	if (status == CGI_OK)
+		status = check_sender(request, message->data + start);
 	return status == CGI_OK ? check_form(request, message->data + start) : status;
 }

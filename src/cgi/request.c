@@ -5,12 +5,13 @@
  */
 #include "cgi.h"
 
-#include "seal.h"
+#include "base64.h"
 #include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define SIGNATURE_TEXT BASE64_ENCODED(SEAL_DIGEST)
 #define CERTIFICATE_MAX ((size_t)32 * 1024)
 
 /* "" where the server says nothing. */
@@ -100,15 +101,31 @@ static int read_certificate(struct cgi_request *request)
 	return CGI_OK;
 }
 
+/* Whether it is the message's is known once that is here; who has none at all needn't send it. */
+static int read_signature(struct cgi_request *request)
+{
+	const char *text = parameter("HTTP_X_HMAC_SIGNATURE");
+	uint8_t bytes[BASE64_DECODED_MAX(SIGNATURE_TEXT)];
+	size_t n = 0;
+	if (!*text)
+		return cgi_refuse(403, "a webhook is signed, or has the key as its password, and "
+				       "this one has no X-Hmac-Signature and no Authorization");
+	if (strlen(text) != SIGNATURE_TEXT ||
+	    base64_decode((const uint8_t *)text, SIGNATURE_TEXT, bytes, &n) != OK ||
+	    n != sizeof request->signature)
+		return cgi_refuse(403, "X-Hmac-Signature is no signature: base64 of the message's "
+				       "HMAC-SHA256 under the key of the webhook");
+	memcpy(request->signature, bytes, sizeof request->signature);
+	return CGI_OK;
+}
+
 static int read_sender(struct cgi_request *request)
 {
 	if (request->role == CGI_DEVICE)
 		return read_certificate(request);
-	request->signature = parameter("HTTP_X_HMAC_SIGNATURE");
-	return *request->signature
-		       ? CGI_OK
-		       : cgi_refuse(403,
-				    "a webhook is signed, and this one has no X-Hmac-Signature");
+	request->authorization = parameter("HTTP_AUTHORIZATION");
+	request->is_signed = *parameter("HTTP_X_HMAC_SIGNATURE");
+	return request->is_signed || !*request->authorization ? read_signature(request) : CGI_OK;
 }
 
 int cgi_request_read(struct cgi_request *request)
@@ -116,7 +133,7 @@ int cgi_request_read(struct cgi_request *request)
 	*request = (struct cgi_request){.length = read_length(parameter("CONTENT_LENGTH")),
 					.checkin = parameter("ESCROWFS_CHECKIN"),
 					.key_file = parameter("ESCROWFS_HMAC_KEY_FILE"),
-					.signature = ""};
+					.authorization = ""};
 	request->role = *request->key_file ? CGI_WEBHOOK : CGI_DEVICE;
 	if (*request->checkin != '/')
 		return cgi_refuse(CGI_BROKEN, "ESCROWFS_CHECKIN names no file: let the web server "

@@ -19,9 +19,10 @@ static const struct {
 	{EPERM, 403},	/* the prerequisites, or the device's certificate, forbid it */
 	{EFBIG, 413},	/* over 1 MiB */
 	{EBADMSG, 500}, /* the seal is damaged: time doesn't heal it */
-	{ENOKEY, 503},	{ENOSPC, 503}, {EROFS, 503},
-	{EIO, 503},	{ENOMEM, 503}, {EDQUOT, 503},	/* later */
-	{EACCES, 503},	{ENOENT, 503}, {ENOTCONN, 503}, /* whoever set this up sees to it */
+	{ENOKEY, 503},	     {ENOSPC, 503}, {EROFS, 503},
+	{EIO, 503},	     {ENOMEM, 503}, {EDQUOT, 503},   /* later */
+	{EACCES, 503},	     {ENOENT, 503}, {ENOTCONN, 503}, /* whoever set this up sees to it */
+	{EKEYREJECTED, 503},
 };
 
 int cgi_status_of(int error)

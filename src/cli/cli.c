@@ -127,24 +127,36 @@ char *cli_absolute(const char *path)
 
 /* ---- commands on a store ---- */
 
-const char cli_store_help[] = "\
-  --key URI               the private key, when it isn't where the store\n\
-                          remembers it\n\
-  --passphrase-file FILE  the key's passphrase is the first line of FILE\n";
+#define STORE_OPTIONS 8
+
+/* What a command doesn't use is no option of its. */
+static void options_of(const struct command *command, struct option *out)
+{
+	static const struct {
+		int needs;
+		struct option option;
+	} all[] = {
+		{TAKES_KEY, {"key", required_argument, NULL, 'k'}},
+		{TAKES_KEY, {"passphrase-file", required_argument, NULL, 'p'}},
+		{TAKES_RECIPIENTS, {"recipients", required_argument, NULL, 'r'}},
+		{TAKES_DRY_RUN, {"dry-run", no_argument, NULL, 'n'}},
+		{TAKES_SINCE, {"since", required_argument, NULL, 's'}},
+		{TAKES_JSON, {"json", no_argument, NULL, 'j'}},
+	};
+	_Static_assert(sizeof all / sizeof *all + 2 == STORE_OPTIONS,
+		       "room for all, --help, and the end");
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (command->takes & all[i].needs)
+			*out++ = all[i].option;
+	*out++ = (struct option){"help", no_argument, NULL, 'h'};
+	*out = (struct option){0};
+}
 
 int cli_store_arguments(const struct command *command, int argc, char **argv, int rest_min,
 			int rest_max, struct store_arguments *out)
 {
-	static const struct option options[] = {
-		{"key", required_argument, NULL, 'k'},
-		{"passphrase-file", required_argument, NULL, 'p'},
-		{"dry-run", no_argument, NULL, 'n'},
-		{"recipients", required_argument, NULL, 'r'},
-		{"since", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
+	struct option options[STORE_OPTIONS];
+	options_of(command, options);
 	*out = (struct store_arguments){0};
 	opterr = 0;
 	for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
@@ -156,23 +168,15 @@ int cli_store_arguments(const struct command *command, int argc, char **argv, in
 			out->passphrase_file = optarg;
 			break;
 		case 'n':
-			if (!command->rehearses)
-				return cli_bad_option(command, argv, '?');
 			out->dry_run = true;
 			break;
 		case 'r':
-			if (!command->seals)
-				return cli_bad_option(command, argv, '?');
 			out->recipients = optarg;
 			break;
 		case 's':
-			if (!command->looks_back)
-				return cli_bad_option(command, argv, '?');
 			out->since = optarg;
 			break;
 		case 'j':
-			if (!command->tells_programs)
-				return cli_bad_option(command, argv, '?');
 			out->json = true;
 			break;
 		case 'h':

@@ -19,15 +19,21 @@
 /* Secure memory for one command; one message at a time goes through it. */
 #define CLI_HEAP (4 * 1024 * 1024)
 
+/* Options of commands on a store. */
+enum {
+	TAKES_KEY = 1,	      /* --key URI, --passphrase-file FILE: it opens seals */
+	TAKES_RECIPIENTS = 2, /* --recipients FILE: it seals */
+	TAKES_DRY_RUN = 4,
+	TAKES_SINCE = 8, /* --since CHECKPOINT */
+	TAKES_JSON = 16,
+};
+
 struct command {
 	const char *name;
 	const char *arguments;		   /* "STORE DIR [-o OPTIONS]" */
 	const char *summary;		   /* half a line for the list */
 	const char *help;		   /* its options, whole lines */
-	bool rehearses;			   /* takes --dry-run, too */
-	bool seals;			   /* takes --recipients FILE, too */
-	bool looks_back;		   /* takes --since CHECKPOINT, too */
-	bool tells_programs;		   /* takes --json, too */
+	int takes;			   /* for cli_store_arguments(); 0: no options */
 	int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
 };
 
@@ -78,7 +84,7 @@ char *cli_absolute_unseen(const char *path);
 
 struct store_arguments {
 	const char *store, *key_uri, *passphrase_file;
-	bool no_key;  /* the command opens no seal, and needs none of these two */
+	bool no_key;  /* the command opens no seal */
 	bool any_key; /* one that is none of the store's recipients is fine */
 	bool dry_run; /* nothing is to be written */
 	const char *recipients;
@@ -90,15 +96,11 @@ struct store_arguments {
 };
 
 /*
- * Takes STORE, --key URI and --passphrase-file FILE, and --dry-run, --recipients and --since where a
- * command does. Returns -1 to go on, or the exit status: help was asked for, or the arguments are
+ * Takes STORE and the options that the command has. Returns -1 to go on, or the exit status: help was asked for, or the arguments are
  * wrong. `rest`: how many arguments may follow STORE.
  */
 int cli_store_arguments(const struct command *, int argc, char **argv, int rest_min, int rest_max,
 			struct store_arguments *out);
-
-/* What --help says of these options. */
-extern const char cli_store_help[];
 
 /* Prepares secure memory and opens the store beside a mount, or without one. */
 enum error cli_open(const struct store_arguments *, struct escrow **);

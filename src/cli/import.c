@@ -189,11 +189,10 @@ const struct command cli_import = {
 		"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n"
 		"\n"
 		"SOURCE is a file, a directory, or - for standard input: a sealed tree that a\n"
-		"backup brought back, NanoMDM's file store, CSV (udid,serial,token), property\n"
+		"backup brought back, NanoMDM's files, CSV (udid,serial,token), property\n"
 		"lists, a webhook's JSON lines. It is told by its content. The same can be taken "
 		"in\n"
 		"again; nothing newer is overwritten.\n",
-	.rehearses = true,
-	.seals = true,
+	.takes = TAKES_KEY | TAKES_RECIPIENTS | TAKES_DRY_RUN,
 	.run = run,
 };

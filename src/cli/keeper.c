@@ -30,17 +30,43 @@ struct child {
 	struct escrow_places places;
 };
 
+/* ---- its title in ps(1) ---- */
+
+/* The environment, moved away from where the title goes. False: there is no memory. */
+static bool move_environment(void)
+{
+	size_t count = 0, i = 0;
+	while (environ[count])
+		count++;
+	char **moved = calloc(count + 1, sizeof *moved);
+	while (moved && i < count && (moved[i] = strdup(environ[i])))
+		i++;
+	if (moved && i == count) {
+		environ = moved;
+		return true;
+	}
+	while (moved && i)
+		free(moved[--i]);
+	free(moved);
+	return false;
+}
+
 /*
  * The words of the command line lie one behind the other, and the environment's behind them, unless
- * somebody put them elsewhere.
+ * somebody put them elsewhere. A title that is longer than the words goes on in the environment's place, as
+ * the kernel has it since setproctitle(3) was in use.
  */
 static void retitle(const char *mountpoint)
 {
 	char *start = program_invocation_name, *end = environ ? environ[0] : NULL;
 	if (!end || end <= start)
 		return;
-	memset(start, 0, (size_t)(end - start));
-	snprintf(start, (size_t)(end - start), "escrowfs: unmounts %s", mountpoint);
+	for (char **at = environ; *at; at++)
+		if (*at == end)
+			end += strlen(end) + 1;
+	size_t room = (size_t)((move_environment() ? end : environ[0]) - start);
+	memset(start, 0, room);
+	snprintf(start, room, "escrowfs: unmounts %s", mountpoint);
 }
 
 static bool has_ended(pid_t child, int *status)
@@ -56,13 +82,13 @@ static bool has_ended(pid_t child, int *status)
 
 /* ---- what it is told ---- */
 
+/* Each time: it may be deaf to one signal, and not to the next. */
 static void end_child(struct child *child, int signal_number)
 {
-	if (child->life < 0)
-		return;
 	/* Before it serves; later it runs as another user, it may be, and is told by the pipe. */
 	(void)kill(child->pid, signal_number);
-	close(child->life);
+	if (child->life >= 0)
+		close(child->life);
 	child->life = -1;
 }
 
@@ -176,10 +202,16 @@ static int keep(struct keeper *keeper, struct child *child, int signals, bool on
 		child->life = child->talk = -1;
 	}
 	int status = wait_for(keeper, child, signals, on_terminal);
+	bool told = child->life < 0;
 	if (WIFEXITED(status)) {
 		if (keeper->connection < 0)
 			fs_mountpoint_clear(keeper->mountpoint);
 		return confined ? WEXITSTATUS(status) : EXIT_FAILURE;
+	}
+	/* It did as it was told. */
+	if (confined && told && !child->serves && keeper->connection < 0) {
+		fs_mountpoint_clear(keeper->mountpoint);
+		return EXIT_SUCCESS;
 	}
 	log_say(LOG_LEVEL_ERROR,
 		"%s: the serving process was ended by signal %d (%s); what it mounted answers "

@@ -84,16 +84,64 @@ static int run(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* ---- standard output: a stream that knows at its end what was wrong with the first write that failed ---- */
+
+static int output_error; /* an errno */
+
+static void note_output(int error)
+{
+	if (!output_error)
+		output_error = error;
+}
+
+static ssize_t write_output(void *cookie, const char *bytes, size_t len)
+{
+	size_t written = 0;
+	(void)cookie;
+	while (written < len) {
+		ssize_t n = write(STDOUT_FILENO, bytes + written, len - written);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			note_output(n < 0 ? errno : EIO);
+			break;
+		}
+		written += (size_t)n;
+	}
+	return (ssize_t)written;
+}
+
+/* Some disks say so late. */
+static int end_output(void *cookie)
+{
+	(void)cookie;
+	if (close(STDOUT_FILENO) == 0)
+		return 0;
+	note_output(errno);
+	return -1;
+}
+
+/* Without memory for it the usual one does. */
+static void watch_output(void)
+{
+	static const cookie_io_functions_t calls = {.write = write_output, .close = end_output};
+	FILE *out = fopencookie(NULL, "w", calls);
+	if (!out)
+		return;
+	setvbuf(out, NULL, isatty(STDOUT_FILENO) == 1 ? _IOLBF : _IOFBF, BUFSIZ);
+	stdout = out;
+}
+
 /* What a full disk kept from being printed was not said. */
 static int close_output(int status)
 {
 	bool lost = ferror(stdout);
-	errno = 0;
 	if (fclose(stdout) == 0 && !lost)
 		return status;
-	cli_say("not all of it could be printed: %s", errno == EBADF ? "standard output is closed"
-						      : errno	     ? strerror(errno)
-							      : "standard output can't be written");
+	cli_say("not all of it could be printed: %s",
+		output_error == EBADF ? "standard output is closed"
+		: output_error	      ? strerror(output_error)
+				      : "standard output can't be written");
 	return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
 }
 
@@ -102,5 +150,6 @@ int main(int argc, char **argv)
 	open_standard();
 	/* What is over the limit on the size of files (RLIMIT_FSIZE) is an error of who writes it. */
 	signal(SIGXFSZ, SIG_IGN);
+	watch_output();
 	return close_output(run(argc, argv));
 }

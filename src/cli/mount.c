@@ -341,7 +341,8 @@ static enum error serve(struct mounting *mounting)
 	/* Links that lead to these two are gone from their paths by now. */
 	TRY(path_check_links(mounting->named));
 	if (mounting->recipients)
-		TRY(path_check_links(mounting->options.recipients));
+		TRY(fail_named(path_check_links(mounting->options.recipients),
+			       "recipients=", mounting->options.recipients));
 	TRY(open_escrow(mounting, &escrow));
 	if (mounting->connection < 0)
 		TRY(fs_mountpoint_check(mounting->point));

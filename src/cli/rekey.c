@@ -53,6 +53,15 @@ static const struct option options[] = {
 	{0},
 };
 
+/* What --list has no use for; NULL: nothing is. */
+static const char *unused(const struct rekeying *rekeying)
+{
+	return rekeying->arguments.key_uri	     ? "--key"
+	       : rekeying->arguments.passphrase_file ? "--passphrase-file"
+	       : rekeying->how.recipients	     ? "--recipients"
+						     : NULL;
+}
+
 static int check(int argc, char **argv, struct rekeying *rekeying)
 {
 	const struct escrow_rekey *how = &rekeying->how;
@@ -62,6 +71,9 @@ static int check(int argc, char **argv, struct rekeying *rekeying)
 		return cli_usage(&cli_rekey, "`%s` is too much", argv[optind + 1]);
 	if (rekeying->list && (how->add_count || how->retire_count || how->remember))
 		return cli_usage(&cli_rekey, "--list changes nothing: call it by itself");
+	if (rekeying->list && unused(rekeying))
+		return cli_usage(&cli_rekey, "--list takes no %s: it opens no seal, and makes none",
+				 unused(rekeying));
 	if (how->remember && !rekeying->arguments.key_uri)
 		return cli_usage(&cli_rekey, "--remember needs --key: that one is remembered");
 	rekeying->store = argv[optind];

@@ -47,6 +47,6 @@ const struct command cli_restore = {
 		"  --key URI               the private key, when it isn't where the store\n"
 		"                          remembers it\n"
 		"  --passphrase-file FILE  the key's passphrase is the first line of FILE\n",
-	.seals = true,
+	.takes = TAKES_KEY | TAKES_RECIPIENTS,
 	.run = run,
 };

@@ -242,6 +242,6 @@ const struct command cli_status = {
 	.arguments = "[--json] [--key URI] [--passphrase-file FILE] STORE",
 	.summary = "shows devices by status, system and age of token, recipients, the checkpoint",
 	.help = help,
-	.tells_programs = true,
+	.takes = TAKES_KEY | TAKES_JSON,
 	.run = run,
 };

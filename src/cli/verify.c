@@ -106,6 +106,6 @@ const struct command cli_verify = {
 	.arguments = "[--since CHECKPOINT] [--key URI] [--passphrase-file FILE] STORE",
 	.summary = "checks the trail's chain, every seal and the database",
 	.help = help,
-	.looks_back = true,
+	.takes = TAKES_KEY | TAKES_SINCE,
 	.run = run,
 };

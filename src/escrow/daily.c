@@ -25,6 +25,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What is wrong with the key, or with its passphrase: with which option of the caller's. */
+static enum error key_named(const struct escrow *escrow, enum error result)
+{
+	const char *passphrase = escrow->passphrase_file;
+	bool is_passphrase = result && *passphrase && fail_has(passphrase);
+	if (is_passphrase)
+		result = escrow_named(escrow, result, "passphrase-file", passphrase);
+	return escrow->key_named && (!is_passphrase || fail_has(escrow->key_uri))
+		       ? escrow_named(escrow, result, "key", escrow->key_uri)
+		       : result;
+}
+
 /* ---- at first ---- */
 
 /* The key that was named, or the one that the store remembers: that one may be missing. */
@@ -39,8 +51,8 @@ enum error daily_load(struct escrow *escrow, const struct escrow_options *option
 		escrow_default_key(options->store, "key", uri, sizeof escrow->key_uri);
 	if (options->no_key)
 		return OK;
-	enum error result =
-		seal_key_load(uri, options->passphrase_file, options->store, &escrow->key);
+	enum error result = key_named(
+		escrow, seal_key_load(uri, options->passphrase_file, options->store, &escrow->key));
 	if (result == ERR_NOT_FOUND && !named && escrow->mode == ESCROW_SERVE) {
 		log_say(LOG_LEVEL_WARNING,
 			"%s: %s. Without its private key tokens can be escrowed but not retrieved "
@@ -59,10 +71,11 @@ enum error daily_load(struct escrow *escrow, const struct escrow_options *option
 		return OK;
 	/* One that was named is a mistake. The usual one may open what isn't sealed anew yet. */
 	if (named)
-		return fail(ERR_INVALID,
-			    "%s: this private key is none of the recipients of store %s; "
-			    "`escrowfs status %s` lists them",
-			    uri, options->store, options->store);
+		return key_named(escrow,
+				 fail(ERR_INVALID,
+				      "%s: this private key is none of the recipients of store %s; "
+				      "`escrowfs status %s` lists them",
+				      uri, options->store, options->store));
 	log_say(LOG_LEVEL_WARNING,
 		"%s: the private key at %s is none of its recipients: it opens nothing that was "
 		"sealed since it was retired; name another one with key=URI, or for good with "
@@ -130,15 +143,16 @@ static enum error take_key(struct escrow *escrow, const struct opened *file,
 			   const struct opened *passphrase)
 {
 	SCOPED(seal_key_scoped) struct seal_key *key = NULL;
-	TRY(seal_key_load_opened(escrow->key_uri, passphrase_file(escrow), file, passphrase,
-				 escrow->path, &key));
+	TRY(key_named(escrow, seal_key_load_opened(escrow->key_uri, passphrase_file(escrow), file,
+						   passphrase, escrow->path, &key)));
 	TRY(follow_recipients(escrow));
 	if (!is_recipients(escrow, key))
-		return fail(
-			ERR_INVALID,
-			"%s: this private key is none of the recipients of store %s: make it one "
-			"with `escrowfs rekey %s --add CERT` first",
-			escrow->key_uri, escrow->path, escrow->path);
+		return key_named(
+			escrow,
+			fail(ERR_INVALID,
+			     "%s: this private key is none of the recipients of store %s: make it "
+			     "one with `escrowfs rekey %s --add CERT` first",
+			     escrow->key_uri, escrow->path, escrow->path));
 	pthread_mutex_lock(&escrow->key_mutex);
 	struct seal_key *before = escrow->key;
 	escrow->key = key;
@@ -169,7 +183,8 @@ static void warn_of_another_place(struct escrow *escrow)
 static enum error take_pins(struct escrow *escrow, const struct opened *file)
 {
 	SCOPED(recipients_scoped) struct recipients *readable = NULL;
-	TRY(recipients_read_opened(file, escrow->path, &readable));
+	TRY(escrow_named(escrow, recipients_read_opened(file, escrow->path, &readable),
+			 "recipients", escrow->pins));
 	int fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(ERR_MEMORY, "%s: no descriptor is left to keep it open", file->path);
@@ -203,7 +218,7 @@ enum error escrow_reload(struct escrow *escrow, const struct opened files[static
 	enum error pinned = OK;
 	if (*escrow->pins) {
 		pinned = take_pins(escrow, &files[ESCROW_FILE_RECIPIENTS]);
-		if (pinned != ERR_FORBIDDEN)
+		if (pinned != ERR_UNPINNED)
 			pinned = said(escrow, "what the file of recipients said before", pinned);
 	}
 	bool had_key = escrow_has_key(escrow);

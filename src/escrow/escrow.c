@@ -45,6 +45,14 @@ bool escrow_holds_path(const struct escrow *escrow, const char *path)
 	return seal_path_inside(path, escrow->path);
 }
 
+enum error escrow_named(const struct escrow *escrow, enum error result, const char *option,
+			const char *value)
+{
+	char word[32];
+	snprintf(word, sizeof word, escrow->mode == ESCROW_SHARE ? "--%s " : "%s=", option);
+	return fail_named(result, word, value);
+}
+
 static enum error owner_apply(struct tx *tx, void *context)
 {
 	const struct escrow *escrow = context;

@@ -36,6 +36,24 @@ static void making_free(struct making *making)
 	bytes_free(&making->certificate[1]);
 }
 
+/* What is wrong with a key, or with its passphrase: with which option. */
+static enum error key_named(const struct escrow_birth *birth, enum error result)
+{
+	const char *passphrase = birth->passphrase_file, *key = birth->key_uri;
+	bool is_passphrase = result && passphrase && fail_has(passphrase);
+	if (is_passphrase)
+		result = fail_named(result, "--passphrase-file ", passphrase);
+	return key && (!is_passphrase || fail_has(key)) ? fail_named(result, "--key ", key)
+							: result;
+}
+
+static enum error load_named(const struct escrow_birth *birth, struct bytes *certificate)
+{
+	SCOPED(seal_key_scoped) struct seal_key *key = NULL;
+	TRY(seal_key_load(birth->key_uri, birth->passphrase_file, birth->store, &key));
+	return seal_key_certificate(key, "escrowfs daily key", certificate);
+}
+
 static enum error make_keys(struct making *making)
 {
 	const struct escrow_birth *birth = making->birth;
@@ -43,12 +61,11 @@ static enum error make_keys(struct making *making)
 	char path[STORE_URI_MAX];
 	escrow_default_key(birth->store, "key", path, sizeof path);
 	if (birth->key_uri) {
-		SCOPED(seal_key_scoped) struct seal_key *key = NULL;
-		TRY(seal_key_load(birth->key_uri, birth->passphrase_file, birth->store, &key));
-		TRY(seal_key_certificate(key, "escrowfs daily key", &making->certificate[0]));
+		TRY(key_named(birth, load_named(birth, &making->certificate[0])));
 	} else {
-		TRY(seal_key_make(SEAL_KEY_DAILY, "escrowfs daily key", path,
-				  birth->passphrase_file, &making->certificate[0]));
+		TRY(key_named(birth,
+			      seal_key_make(SEAL_KEY_DAILY, "escrowfs daily key", path,
+					    birth->passphrase_file, &making->certificate[0])));
 		memcpy(born->key_path, path, sizeof born->key_path);
 	}
 	if (birth->no_recovery)
@@ -129,10 +146,11 @@ static enum error check_certificates(const struct escrow_birth *birth)
 	TRY(recipients_new(&recipients));
 	for (int i = 0; i < birth->recipient_count; i++) {
 		SCOPED(bytes_free) struct bytes certificate = {0};
-		TRY(seal_certificate_read(birth->recipients[i], &certificate));
+		TRY(fail_named(seal_certificate_read(birth->recipients[i], &certificate),
+			       "--recipient ", birth->recipients[i]));
 		enum error added = recipients_add(recipients, certificate.data, certificate.len);
 		if (added)
-			return fail(added, "%s: %s", birth->recipients[i], fail_why());
+			return fail(added, "--recipient %s: %s", birth->recipients[i], fail_why());
 	}
 	return OK;
 }

@@ -65,6 +65,7 @@ struct escrow {
 	int64_t generation;  /* of these recipients: store_state */
 	char pins[PATH_MAX]; /* the file that the recipients must be those of; "" */
 	int pins_fd;	     /* that file, since it was read again; -1: it is opened each time */
+	uint64_t pinnings;   /* how often that became another one */
 	bool unpinned;	     /* the store has others now: nothing is sealed */
 	pthread_mutex_t key_mutex;	/* over `key`, in a mount: see daily_take() */
 	struct seal_key *key;		/* NULL: a mount without a key */
@@ -224,7 +225,7 @@ enum error sealing_follow(struct escrow *, struct tx *);
 
 /*
  * From now on the recipients must be those in this open file, which is the escrow's then, also after an
- * error: ERR_FORBIDDEN: they aren't, and nothing is sealed.
+ * error: ERR_UNPINNED: they aren't, and nothing is sealed.
  */
 enum error sealing_pin(struct escrow *, int fd);
 
@@ -237,9 +238,9 @@ enum error sealing_outline(struct escrow *, const void *blob, size_t len, struct
 
 /*
  * In a change: does the store now have the recipients that are in the file, and no others?
- * ERR_FORBIDDEN. `pins` NULL or "": whichever it has.
+ * ERR_UNPINNED. `pins` NULL or "": whichever it has.
  */
-enum error sealing_pinned(struct tx *, const char *store, const char *pins);
+enum error sealing_pinned(struct tx *, const struct escrow *, const char *pins);
 
 /* In a change: are they the store's recipients still? ERR_CHANGED: follow, and seal again. */
 enum error sealing_still(struct tx *, int64_t generation);
@@ -432,6 +433,12 @@ enum error status_look(struct escrow *, struct tx *, struct escrow_status *out);
 void growth_look(struct escrow *);
 
 /* ---- escrow.c, init.c ---- */
+
+/*
+ * An error with what an option named, which says the option as its caller wrote it: "recipients=FILE" of a
+ * mount, "--recipients FILE" of a command.
+ */
+enum error escrow_named(const struct escrow *, enum error, const char *option, const char *value);
 
 /* STORE.key.pem, STORE.recovery.pem: `which` is "key" or "recovery". */
 void escrow_default_key(const char *store, const char *which, char *out, size_t size);

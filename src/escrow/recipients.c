@@ -60,10 +60,11 @@ static enum error read_certificates(struct changing *changing)
 		return fail(ERR_MEMORY, "out of memory");
 	for (int i = 0; i < how->add_count; i++) {
 		struct bytes *certificate = &changing->certificate[i];
-		TRY(seal_certificate_read(how->add[i], certificate));
+		TRY(fail_named(seal_certificate_read(how->add[i], certificate), "--add ",
+			       how->add[i]));
 		enum error added = recipients_add(fit, certificate->data, certificate->len);
 		if (added)
-			return fail(added, "%s: %s", how->add[i], fail_why());
+			return fail(added, "--add %s: %s", how->add[i], fail_why());
 	}
 	return OK;
 }
@@ -77,7 +78,8 @@ static enum error add(struct tx *tx, struct changing *changing, int i)
 	enum error added = store_recipient_add(tx, &recipient, certificate->data, certificate->len);
 	if (added == ERR_EXISTS)
 		return fail(added,
-			    "%s: %s; without --add, `escrowfs rekey %s` goes on with a rekey that "
+			    "--add %s: %s; without --add, `escrowfs rekey %s` goes on with a rekey "
+			    "that "
 			    "was stopped",
 			    path, fail_why(), changing->escrow->path);
 	TRY(added);
@@ -199,7 +201,8 @@ static enum error remember(struct tx *tx, struct changing *changing)
 	TRY(store_recipients(tx, gather, recipients));
 	if (!escrow->key || !seal_key_fits(escrow->key, recipients))
 		return fail(ERR_INVALID,
-			    "%s: this private key is none of the recipients of store %s and is not "
+			    "--key %s: this private key is none of the recipients of store %s and "
+			    "is not "
 			    "remembered; add its certificate first, with --add CERT",
 			    escrow->key_uri, escrow->path);
 	escrow_key_place(escrow->key_uri, place, sizeof place);
@@ -223,7 +226,7 @@ static enum error change_apply(struct tx *tx, void *context)
 			    "%s: that would retire the last recipient, and nothing could be sealed "
 			    "any more; add another one with --add CERT",
 			    changing->escrow->path);
-	TRY(sealing_pinned(tx, changing->escrow->path, how->recipients));
+	TRY(sealing_pinned(tx, changing->escrow, how->recipients));
 	if (how->remember)
 		TRY(remember(tx, changing));
 	changing->out->changed = how->add_count || how->retire_count;

@@ -306,8 +306,9 @@ static enum error try_key(struct rekey *rekey)
 		TRY(look(rekey, batch));
 		if (!batch->count)
 			return fail(ERR_NO_KEY,
-				    "%s: this private key opens none of the tokens in store %s, "
+				    "%s%s: this private key opens none of the tokens in store %s, "
 				    "and nothing was changed: name one that does with --key URI",
+				    rekey->escrow->key_named ? "--key " : "",
 				    rekey->escrow->key_uri, rekey->escrow->path);
 		for (int i = 0; i < batch->count; i++) {
 			struct item *item = &batch->item[i];

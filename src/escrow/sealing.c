@@ -11,6 +11,8 @@
  *
  * MUST: with recipients=FILE nothing is sealed to anybody whom the file doesn't have.
  *       (test: attack.bats, "a recipient slipped into the database")
+ * MUST: what was judged by a file that SIGHUP has replaced since is judged again.
+ *       (test: pins_of_before_judge_nothing)
  * MUST: nothing is added that is sealed to retired recipients. (test: rekey_of_others_is_followed,
  *       stale_seal_is_refused)
  */
@@ -84,43 +86,47 @@ static enum error compare_pins(const char *store, const char *pins, int fd,
 			     &expires));
 	if (more >= 0)
 		return fail(
-			ERR_FORBIDDEN,
+			ERR_UNPINNED,
 			"%s: it has a recipient with SHA-256 %s that isn't in %s: if nobody of "
 			"yours added it, find out who did, and take it out with `escrowfs rekey "
 			"%s --retire %.8s`; else add it to the file",
 			store, fingerprint, pins, store, fingerprint);
-	return fail(ERR_FORBIDDEN,
+	return fail(ERR_UNPINNED,
 		    "%s: it hasn't the recipient with SHA-256 %s that is in %s: add it with "
 		    "`escrowfs rekey %s --add CERT`, or take it out of the file",
 		    store, fingerprint, pins, store);
 }
 
-static enum error check_pins(struct escrow *escrow, const struct recipients *now)
+/* `pinning`: by which file they were judged. */
+static enum error check_pins(struct escrow *escrow, const struct recipients *now, uint64_t *pinning)
 {
 	pthread_rwlock_rdlock(&escrow->sealing);
+	*pinning = escrow->pinnings;
 	SCOPED(close_fd)
 	int fd = escrow->pins_fd < 0 ? -1 : fcntl(escrow->pins_fd, F_DUPFD_CLOEXEC, 0);
 	bool failed = escrow->pins_fd >= 0 && fd < 0;
 	pthread_rwlock_unlock(&escrow->sealing);
 	if (failed)
 		return fail(ERR_MEMORY, "%s: no descriptor is left to read it", escrow->pins);
-	return compare_pins(escrow->path, escrow->pins, fd, now);
+	return escrow_named(escrow, compare_pins(escrow->path, escrow->pins, fd, now), "recipients",
+			    escrow->pins);
 }
 
-enum error sealing_pinned(struct tx *tx, const char *store, const char *pins)
+enum error sealing_pinned(struct tx *tx, const struct escrow *escrow, const char *pins)
 {
 	SCOPED(recipients_scoped) struct recipients *now = NULL;
 	int64_t generation;
 	TRY(read_recipients(tx, &now, &generation));
-	return compare_pins(store, pins, -1, now);
+	return escrow_named(escrow, compare_pins(escrow->path, pins, -1, now), "recipients", pins);
 }
 
 enum error sealing_load(struct escrow *escrow)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	uint64_t pinning;
 	TRY(store_view(escrow->store, &tx));
 	TRY(read_recipients(tx, &escrow->recipients, &escrow->generation));
-	return check_pins(escrow, escrow->recipients);
+	return check_pins(escrow, escrow->recipients, &pinning);
 }
 
 /* The mount goes on: it escrows, and opens what isn't sealed anew yet. */
@@ -145,41 +151,57 @@ static bool is_known(struct escrow *escrow, int64_t generation)
 }
 
 /* fail() says why. What was known before is what is sealed to, as soon as anything is again. */
-static void stop_sealing(struct escrow *escrow)
+static void say_verdict(const struct escrow *escrow, enum error verdict)
+{
+	if (verdict)
+		log_say(LOG_LEVEL_ERROR, "nothing is escrowed any more: %s", fail_why());
+	else
+		log_say(LOG_LEVEL_INFO,
+			"%s: its recipients are those in %s again: tokens are escrowed as before",
+			escrow->path, escrow->pins);
+}
+
+struct judged {
+	struct recipients *recipients; /* what isn't kept is to be freed */
+	int64_t generation;
+	uint64_t pinning;
+	enum error verdict;
+};
+
+/* False: another file was pinned meanwhile, and that one decides. */
+static bool keep(struct escrow *escrow, struct judged *judged)
 {
 	pthread_rwlock_wrlock(&escrow->sealing);
-	bool before = escrow->unpinned;
-	escrow->unpinned = true;
+	bool current = escrow->pinnings == judged->pinning;
+	bool other = current && escrow->unpinned != (judged->verdict != OK);
+	if (current)
+		escrow->unpinned = judged->verdict != OK;
+	/* Another thread may have looked later and been here before. */
+	if (current && !judged->verdict && judged->generation > escrow->generation) {
+		struct recipients *before = escrow->recipients;
+		escrow->recipients = judged->recipients;
+		escrow->generation = judged->generation;
+		judged->recipients = before;
+		warn_without_key(escrow);
+	}
 	pthread_rwlock_unlock(&escrow->sealing);
-	if (!before)
-		log_say(LOG_LEVEL_ERROR, "nothing is escrowed any more: %s", fail_why());
+	if (other)
+		say_verdict(escrow, judged->verdict);
+	return current;
+}
+
+static void judged_free(struct judged *judged)
+{
+	recipients_free(judged->recipients);
 }
 
 static enum error read_again(struct escrow *escrow, struct tx *tx)
 {
-	SCOPED(recipients_scoped) struct recipients *recipients = NULL;
-	int64_t generation;
-	TRY(read_recipients(tx, &recipients, &generation));
-	if (check_pins(escrow, recipients)) {
-		stop_sealing(escrow);
-		return OK;
-	}
-	pthread_rwlock_wrlock(&escrow->sealing);
-	bool again = escrow->unpinned;
-	escrow->unpinned = false;
-	/* Another thread may have looked later and been here before. */
-	if (generation > escrow->generation) {
-		struct recipients *before = escrow->recipients;
-		escrow->recipients = recipients;
-		escrow->generation = generation;
-		recipients = before;
-		warn_without_key(escrow);
-	}
-	pthread_rwlock_unlock(&escrow->sealing);
-	if (again)
-		log_say(LOG_LEVEL_INFO,
-			"%s: its recipients are those in %s again: tokens are escrowed as before",
-			escrow->path, escrow->pins);
+	SCOPED(judged_free) struct judged judged = {0};
+	TRY(read_recipients(tx, &judged.recipients, &judged.generation));
+	do
+		judged.verdict = check_pins(escrow, judged.recipients, &judged.pinning);
+	while (!keep(escrow, &judged));
 	return OK;
 }
 
@@ -195,6 +217,7 @@ enum error sealing_pin(struct escrow *escrow, int fd)
 	pthread_rwlock_wrlock(&escrow->sealing);
 	int before = escrow->pins_fd;
 	escrow->pins_fd = fd;
+	escrow->pinnings++;
 	pthread_rwlock_unlock(&escrow->sealing);
 	close_fd(&before);
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
@@ -203,7 +226,7 @@ enum error sealing_pin(struct escrow *escrow, int fd)
 	pthread_rwlock_rdlock(&escrow->sealing);
 	bool unpinned = escrow->unpinned;
 	pthread_rwlock_unlock(&escrow->sealing);
-	return unpinned ? fail(ERR_FORBIDDEN,
+	return unpinned ? fail(ERR_UNPINNED,
 			       "nothing is escrowed, for the store's recipients "
 			       "aren't those in %s",
 			       escrow->pins)
@@ -217,7 +240,7 @@ enum error sealing_close(struct escrow *escrow, const void *content, size_t len,
 	*generation = escrow->generation;
 	enum error result =
 		escrow->unpinned
-			? fail(ERR_FORBIDDEN,
+			? fail(ERR_UNPINNED,
 			       "%s: its recipients aren't those in %s any more, or that can't be "
 			       "read, so nothing is sealed: the log says which, `escrowfs rekey %s "
 			       "--list` shows them",

@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #define OUR_TYPE "fuse.escrowfs"
+/* systemd's x-systemd.automount: whoever opens the directory waits for the mount, even who makes it. */
+#define TRAP_TYPE "autofs"
 
 /* ---- what is mounted ---- */
 
@@ -170,16 +172,20 @@ static enum error check_empty(const char *path)
 enum error fs_mountpoint_check(const char *path)
 {
 	struct stat attr;
+	char type[64];
+	mounted_type(path, type, sizeof type);
 	/* Killed twice, mounted over twice. */
-	for (int layers = 0; dead(path) && layers < 16; layers++)
+	for (int layers = 0; strcmp(type, TRAP_TYPE) != 0 && dead(path) && layers < 16; layers++) {
 		TRY(take_over(path));
+		mounted_type(path, type, sizeof type);
+	}
+	if (strcmp(type, TRAP_TYPE) == 0)
+		return OK;
 	if (stat(path, &attr) != 0)
 		return fail(errno == ENOENT ? ERR_NOT_FOUND : ERR_ACCESS, "%s: %s%s", path,
 			    strerror(errno), errno == ENOENT ? "; make the directory first" : "");
 	if (!S_ISDIR(attr.st_mode))
 		return fail(ERR_INVALID, "%s: it is no directory", path);
-	char type[64];
-	mounted_type(path, type, sizeof type);
 	if (*type)
 		return fail(ERR_BUSY, "%s: something is mounted there (%s); unmount it first", path,
 			    type);

@@ -30,6 +30,7 @@ int reply_errno(enum error code)
 		[ERR_BUSY] = EBUSY,
 		[ERR_ACCESS] = EACCES,
 		[ERR_QUOTA] = EDQUOT,
+		[ERR_UNPINNED] = EKEYREJECTED,
 		[ERR_CHANGED] = EAGAIN,
 	};
 	return numbers[code];

@@ -214,10 +214,13 @@ static void catch_signals(struct sigaction before[static SIGNALS])
 	}
 }
 
+/* Who ends the mount a second time mustn't cut short what is left to be closed. */
 static void restore_signals(const struct sigaction before[static SIGNALS])
 {
+	static const struct sigaction ignored = {.sa_handler = SIG_IGN};
 	for (int i = 0; i < SIGNALS; i++)
-		sigaction(signals[i].number, &before[i], NULL);
+		sigaction(signals[i].number, signals[i].handler == on_end ? &ignored : &before[i],
+			  NULL);
 }
 
 /* ---- from mount to unmount ---- */

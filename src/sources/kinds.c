@@ -2,7 +2,7 @@
 
 /* In the order in which they are asked. */
 static const struct source_kind *const kinds[] = {
-	&source_tree, &source_nanomdm, &source_csv, &source_stream, NULL,
+	&source_tree, &source_nanomdm, &source_nanomdm_kv, &source_csv, &source_stream, NULL,
 };
 
 const struct source_kind *kind_of_directory(const char *path)

@@ -27,7 +27,8 @@ struct source_kind {
 	enum error (*read_file)(struct intake *, int fd, const char *name, int64_t seen_at);
 };
 
-extern const struct source_kind source_tree, source_nanomdm, source_csv, source_stream;
+extern const struct source_kind source_tree, source_nanomdm, source_nanomdm_kv, source_csv,
+	source_stream;
 
 /* The kind of a directory, or NULL: what is in it is looked at one by one. */
 const struct source_kind *kind_of_directory(const char *path);

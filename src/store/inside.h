@@ -108,6 +108,11 @@ struct store {
 #define LOCK "lock"
 #define RESERVE DATABASE "-reserve"
 
+/* ---- open.c ---- */
+
+/* A file that we have just made in the store is whose the database is, as SQLite's own are, whoever makes it. */
+void open_pass_on(const struct store *, int fd);
+
 /* ---- connection.c ---- */
 
 enum access_wanted {

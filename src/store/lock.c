@@ -83,11 +83,20 @@ static enum error hold(const struct store *store, int fd, const char *holder)
 	return OK;
 }
 
-enum error lock_take(struct store *store, const char *holder)
+/* Only what we have made is given away: what somebody put there may be another file's other name. */
+static int open_or_make(const struct store *store)
 {
 	char path[PATH_MAX + sizeof LOCK];
 	snprintf(path, sizeof path, "%s/" LOCK, store->directory);
-	int fd = open_lock(path, O_RDWR | O_CREAT);
+	int fd = open_lock(path, O_RDWR | O_CREAT | O_EXCL);
+	if (fd >= 0)
+		open_pass_on(store, fd);
+	return fd < 0 && errno == EEXIST ? open_lock(path, O_RDWR) : fd;
+}
+
+enum error lock_take(struct store *store, const char *holder)
+{
+	int fd = open_or_make(store);
 	if (fd < 0)
 		return fail(errno == EROFS    ? ERR_READ_ONLY
 			    : errno == EACCES ? ERR_ACCESS

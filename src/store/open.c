@@ -92,6 +92,15 @@ static enum error open_snapshot(struct store *store)
 	return view_begin(store->snapshot);
 }
 
+void open_pass_on(const struct store *store, int fd)
+{
+	char path[PATH_MAX + sizeof DATABASE];
+	struct stat database;
+	snprintf(path, sizeof path, "%s/" DATABASE, store->directory);
+	if (geteuid() == 0 && stat(path, &database) == 0)
+		(void)!fchown(fd, database.st_uid, database.st_gid);
+}
+
 /* Without a writer; the pool reads. */
 static enum error open_frozen(struct store *store)
 {

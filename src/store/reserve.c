@@ -79,16 +79,6 @@ static void open_file(struct store *store, int flags)
 	store->reserve.fd = fd;
 }
 
-/* It is whose the database is, as SQLite's own files are, whoever makes it. */
-static void pass_on(const struct store *store)
-{
-	char path[PATH_MAX + sizeof DATABASE];
-	struct stat database;
-	snprintf(path, sizeof path, "%s/" DATABASE, store->directory);
-	if (geteuid() == 0 && stat(path, &database) == 0)
-		(void)!fchown(store->reserve.fd, database.st_uid, database.st_gid);
-}
-
 /* Of the log. It is there while somebody has the store open, and takes room when it is made. */
 static bool has_index(const struct store *store)
 {
@@ -119,7 +109,7 @@ void reserve_make(struct store *store)
 	if (reserve->fd < 0) {
 		open_file(store, O_CREAT | O_EXCL);
 		if (reserve->fd >= 0)
-			pass_on(store);
+			open_pass_on(store, reserve->fd);
 	}
 	int64_t have = length(reserve);
 	/* The store may come from a larger disk. */

@@ -76,6 +76,44 @@ load helper
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 }
 
+@test "what is wrong with a file that an option named says by which option" {
+	local none=$T/none pass=$T/pass
+	names() { # names STATUS WORDS COMMAND...
+		local words=$2
+		run "-$1" escrowfs "${@:3}"
+		assert_has "$output" "$words"
+	}
+	escrowfs init "$S" >"$T/init.out"
+	set_token "$TOKEN_1" >"$T/set.plist"
+	echo nonsense >"$T/nonsense"
+	openssl x509 -in "$S.key.pem" >"$T/one.pem"
+	install -m 0644 /dev/null "$pass"
+	mkdir -m 0777 "$T/open"
+	ln -s "$T/one.pem" "$T/open/link"
+
+	names 1 " key=$none: there is no such file" mount "$S" "$M" -o "key=$none"
+	names 1 " key: $none: " mount "$S" "$M" -o "key=file:$none"
+	names 1 " the passphrase can't be used: passphrase-file=$pass: others" \
+		mount "$S" "$M" -o "key=$S.key.pem,passphrase-file=$pass"
+	names 1 " recipients=$none: " mount "$S" "$M" -o "recipients=$none"
+	names 1 " recipients=$T/open/link: a symbolic link" mount "$S" "$M" -o "recipients=$T/open/link"
+	names 1 " isn't in recipients=$T/one.pem: " mount "$S" "$M" -o "recipients=$T/one.pem"
+	names 1 " --key $none: there is no such file" verify "$S" --key "$none"
+	names 0 " --passphrase-file $pass: others" verify "$S" --passphrase-file "$pass"
+	names 1 " --recipients $none: " import --recipients "$none" "$S" "$T/set.plist"
+	names 1 " isn't in --recipients $T/one.pem: " restore --recipients "$T/one.pem" "$S" "$UDID" 1
+	names 1 " isn't in --recipients $T/one.pem: " rekey --recipients "$T/one.pem" "$S"
+	names 1 " --add $none: " rekey --add "$none" "$S"
+	names 1 " --add $T/nonsense: no X.509" rekey --add "$T/nonsense" "$S"
+	names 1 " --add $T/one.pem: " rekey --add "$T/one.pem" "$S"
+	openssl req -x509 -newkey ed25519 -noenc -subj /CN=ed -days 9 -keyout "$T/ed.key" -out "$T/ed.pem"
+	names 1 " --recipient $T/ed.pem: the certificate's key is neither" init "$T/new" --recipient "$T/ed.pem"
+	names 1 " --recipient $none: " init "$T/new" --recipient "$none"
+	names 1 " --key $none: " init "$T/new" --key "$none"
+	names 1 " --passphrase-file $pass: others" init "$T/new" --passphrase-file "$pass"
+	[ ! -e "$T/new" ]
+}
+
 @test "init . and init beside: the keys never lie in a store" {
 	mkdir -m 700 "$T/here"
 	cd "$T/here"
@@ -170,6 +208,42 @@ load helper
 	escrowfs --version
 }
 
+@test "a command takes the options that it uses, and names the others: program, --help and manual agree" {
+	python3 - "$ESCROWFS" "$BATS_TEST_DIRNAME/../../src/cli/escrowfs.8" <<'PY'
+import re, subprocess, sys
+program, manual = sys.argv[1:]
+def said(*arguments):
+    return subprocess.run([program, *arguments], capture_output=True, text=True)
+manual = open(manual).read().split(".Sh SYNOPSIS\n")[1].split(".Sh DESCRIPTION")[0]
+synopsis = {}
+for entry in re.split(r"^\.Nm$", manual, flags=re.M):
+    command = re.search(r"^\.Cm (\w+)$", entry, re.M)
+    if command:
+        synopsis.setdefault(command[1], set()).update(re.findall(r"Fl (-[a-z-]+)", entry))
+commands = re.findall(r"^  escrowfs (\w+) ", said("--help").stdout, re.M)
+helps = {c: {"-" + o for o in re.findall(r"^ +-(-[a-z-]+)", said(c, "--help").stdout, re.M)} for c in commands}
+options = set().union(*helps.values())
+assert {"--key", "--passphrase-file", "--recipients", "--dry-run", "--since", "--json", "--debug"} <= options, options
+for command in commands:
+    assert helps[command] == {"-" + o for o in synopsis[command]}, (command, helps[command], synopsis[command])
+    for option in options:
+        run = said(command, option, "1", "--nonsense")
+        assert run.returncode == 2, (command, option, run)
+        # (the first letters of one will do)
+        unknown = "--nonsense" if any(o.startswith(option) for o in helps[command]) else option
+        assert f"escrowfs: {command}: there is no option {unknown};" in run.stderr, (command, option, run)
+PY
+	escrowfs init "$S" >"$T/init.out"
+	run -2 escrowfs history "$S" "$UDID" --key "$S.key.pem"
+	assert_has "$output" 'there is no option --key;'
+	run -2 escrowfs accept --passphrase-file="$T/pass" "$S"
+	assert_has "$output" 'there is no option --passphrase-file'
+	for option in key passphrase-file recipients; do
+		run -2 escrowfs rekey "$S" --list --$option "$S.key.pem"
+		assert_has "$output" "--list takes no --$option"
+	done
+}
+
 @test "import: files, directories, a stream; beside a mount, which shows it; a broken one is named" {
 	mount_new
 	device
@@ -245,6 +319,18 @@ load helper
 		assert_equal "$status" 1
 		assert_has "$(cat "$T/err")" 'No space left on device'
 	done
+	# In one piece that is too large to be gathered before it is written: the reason is that of the write.
+	local arguments=()
+	for i in $(seq 40); do
+		openssl req -x509 -key "$S.key.pem" -subj "/CN=recipient $i" -days 9 -out "$T/$i.pem"
+		arguments+=(--add "$T/$i.pem")
+	done
+	escrowfs rekey "$S" "${arguments[@]}" >/dev/null
+	[ "$(escrowfs status --json "$S" | wc -c)" -gt 4096 ]
+	status=0
+	escrowfs status --json "$S" >/dev/full 2>"$T/err" || status=$?
+	assert_equal "$status" 1
+	assert_has "$(cat "$T/err")" 'No space left on device'
 	run -0 escrowfs status "$S" >&-
 }
 
@@ -301,7 +387,7 @@ load helper
 	# So can what others say to do.
 	for what in status 'rekey --list'; do
 		sqlite3 "$S/escrow.db" 'UPDATE store SET unclean = 1'
-		escrowfs $what --passphrase-file "$T/pass, word" "$S" >"$T/out" 2>/dev/null
+		escrowfs $what "$S" >"$T/out" 2>/dev/null || :
 		next=$(grep -o "\`escrowfs rekey .*\`" "$T/out" | tr -d '`')
 		eval "$next --passphrase-file '$T/pass, word'"
 		assert_equal "$(sqlite3 "$S/escrow.db" 'SELECT unclean FROM store')" 0

@@ -174,6 +174,30 @@ attacked() {
 	done
 }
 
+# A copy may come without `lock`, which holds nothing.
+@test "root's mount, and root's status of an older store, make a lock that the store's user can open" {
+	local old=$T/old
+	escrowfs init "$S"
+	chown -R bin:4321 "$S"
+	rm "$S/lock"
+	mount_again
+	assert_equal "$(stat -c %U:%g "$S/lock")" bin:4321
+	unmount
+	# ... but what somebody put in its place stays whose it is
+	: >"$T/file"
+	ln -f "$T/file" "$S/lock"
+	mount_again
+	assert_equal "$(stat -c %U "$T/file")" root
+	unmount
+	mkdir -m 0700 "$old"
+	sqlite3 "$old/escrow.db" <"$BATS_TEST_DIRNAME/../unit/schema_1.sql" >/dev/null
+	chown -R bin:4321 "$old"
+	escrowfs status "$old"
+	assert_equal "$(find "$old" ! -user bin -o ! -group 4321)" ''
+	[ -e "$old/lock" ]
+	as 2:4321 "$ESCROWFS" status "$old"
+}
+
 @test "setuid=: a store that isn't that user's is refused, with what to do; so is a user that there isn't" {
 	escrowfs init "$S"
 	run -1 escrowfs mount "$S" "$M" -o setuid=bin

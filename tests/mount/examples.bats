@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2013 # UDIDs have no blanks
+# shellcheck disable=SC2013,SC2154 # UDIDs have no blanks; stderr is what run --separate-stderr sets
 # What lies in examples/: the scripts, the sample messages, the rules and units, and `make run`.
 
 load helper

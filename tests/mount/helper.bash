@@ -133,6 +133,9 @@ as() {
 	setpriv --reuid="$uid" --regid="${gids%%,*}" --groups="$gids" --inh-caps=-all --bounding-set=-all "$@"
 }
 
+# A TCP port of 127.0.0.1 that nobody has.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
 # errno COMMAND...: runs a Python statement over path p; prints the errno's name, or ok.
 errno_of() {
 	python3 - "$@" <<'PY'

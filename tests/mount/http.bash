@@ -37,9 +37,8 @@ setup_file() {
 }
 
 # The SHA-256 of a certificate, as Identity has it.
-fingerprint() { openssl x509 -in "$CERTS/$1.pem" -outform DER | sha256sum | cut -c 1-64; }
-
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+fingerprint() { fingerprint_of "$CERTS/$1.pem"; }
+fingerprint_of() { openssl x509 -in "$1" -outform DER | sha256sum | cut -c 1-64; }
 
 # A file of the examples, for this test.
 here() {

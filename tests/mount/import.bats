@@ -27,6 +27,37 @@ nanomdm() {
 	touch -d '2024-03-01T12:00:00Z' "$N"/*/*
 }
 
+# put BUCKET KEY: standard input, where NanoMDM's store of keys and values has it.
+put() {
+	local dir=$K/$1/${2:0:2}/${2:2:2}
+	mkdir -p "$dir"
+	cat >"$dir/$2"
+}
+
+# The same in $K, as NanoMDM keeps it from 0.8 on (filekv); C's token was removed.
+filekv() {
+	nanomdm
+	K=$T/dbkv
+	for id in "$A" "$B" "$C"; do
+		put devices "$id.auth" <"$N/$id/Authenticate.plist"
+		put devices "$id.tok_upd" <"$N/$id/TokenUpdate.plist"
+		echo "C02${id:0:4}" | put devices "$id.serial"
+		head -c 500 /dev/urandom | put devices "$id.cert"
+		printf 'Device' | put enrollments "$id.type"
+		printf 1 | put enrollments "$id.tok_tal"
+		printf x | sha256sum | cut -c1-64 | tr -d '\n' | put cert_auth "$id.cert_hash"
+		printf 'com.apple.mgmt.External' | put enrollments "$id.topic"
+		set_token "$TOKEN_2" "$id" | put queue "$id.C.queueitem.report"
+	done
+	put devices "$A.bstoken" <"$N/$A/BootstrapToken.dat"
+	put devices "$B.bstoken" <"$N/$B/BootstrapToken.dat"
+	put devices "$C.bstoken" </dev/null
+	printf 1 | put enrollments "$B.disabled"
+	printf 1 | put enrollments "$A:501.disabled"
+	put users "$A:501.tok_upd" <"$N/$A:501/TokenUpdate.plist"
+	find "$K" -type f -exec touch -d '2024-03-01T12:00:00Z' {} +
+}
+
 # A number in the table that import prints.
 row() { awk -v name="$1" '{ n = $NF; $NF = ""; sub(/^ +/, ""); sub(/ +$/, ""); if ($0 == name) print n }' <<<"$output"; }
 # All that a second import must leave alone.
@@ -50,6 +81,46 @@ state() { escrowfs status "$S" | grep -v '^served\|^store' && tail -n 1 "$M/audi
 	assert_equal "$(grep -c '"action":"import".*"reason":"from NanoMDM' "$M/audit")" 3
 	run -0 escrowfs verify "$S"
 	assert_has "$output" 'nothing is wrong'
+}
+
+@test "NanoMDM's store of keys and values: the same, and nothing of it is refused" {
+	mount_new
+	filekv
+	run -0 --separate-stderr escrowfs import "$S" "$T/dbkv"
+	assert_equal "$stderr" ''
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row 'tokens the same') $(row refused)" '3 2 0 0'
+	assert_equal "$(cat "$M/devices/$A/token")" "$(base64 -w0 "$N/$A/BootstrapToken.dat")"
+	assert_equal "$(status_of $A) $(status_of $B) $(status_of $C)" 'escrowed unenrolled not_escrowed'
+	D=$M/devices/$A
+	assert_equal "$(json_of '["Escrow"]["EscrowedAt"]')" 2024-03-01T12:00:00.000Z
+	assert_equal "$(json_of '["Escrow"]["SerialNumber"]')" C02AAAA
+	D=$M/devices/$B
+	assert_equal "$(json_of '["Escrow"]["CheckedOutAt"]')" 2024-03-01T12:00:00.000Z
+	# Again, from the directory around it: nothing. And it is the same store as that of files.
+	local before
+	before=$(state)
+	mkdir "$T/nano"
+	mv "$K" "$N" "$T/nano"
+	run -0 --separate-stderr escrowfs import "$S" "$T/nano"
+	assert_equal "$(row 'devices new') $(row 'tokens new') $(row 'tokens the same')" '0 0 4'
+	assert_equal "$(state)" "$before"
+}
+
+@test "NanoMDM's store of keys and values: what is broken is named, and the rest goes on" {
+	mount_new
+	filekv
+	head -c 100 "$N/$C/Authenticate.plist" | put devices 00008112-BROKEN.auth
+	ln -s "$N/$A/BootstrapToken.dat" "$K/devices/00/00/00008112-LINK.bstoken"
+	openssl rand 64 | put devices 00008112-ALONE.bstoken
+	openssl rand 64 | put devices 'no udid.bstoken'
+	ln -s ../00 "$K/devices/00/11"
+	run -1 --separate-stderr escrowfs import "$S" "$K"
+	for what in BROKEN: LINK*link 'no udid'*UDID; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $stderr == *$what* ]] || { echo "$what is not in: $stderr"; false; }
+	done
+	assert_equal "$(row refused) $(row 'tokens new')" '3 3'
+	assert_equal "$(ls "$M/devices")" "$(printf '%s\n' 00008112-ALONE $A $B $C)"
 }
 
 @test "a second import changes nothing: no line on the trail, no file's time" {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2086 # each test has S and D of its own; UDID is a plain word
+# shellcheck disable=SC2016,SC2030,SC2031,SC2086,SC2154 # each test has S and D of its own; UDID is a plain word
 # The daemon's life: how it starts, what it tells its caller and systemd, what it leaves in memory and on
 # disk, and how it ends: by a signal, by kill -9, on a full disk.
 
@@ -73,6 +73,54 @@ installed() {
 	for flag in nodev nosuid noexec; do
 		assert_has "$output" ",$flag,"
 	done
+}
+
+# What systemd does of x-systemd.automount: a trap, in which whoever opens the directory waits for the mount; so does what
+# makes it. Prints what came of the command, and what the trap caught.
+trapped() {
+	timeout 30 python3 - "$M" "$@" <<'PY'
+import ctypes, fcntl, os, subprocess, sys
+point, *command = sys.argv[1:]
+trap, end = os.pipe()
+libc = ctypes.CDLL(None, use_errno=True)
+how = f"fd={end},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
+assert libc.mount(b"systemd-1", point.encode(), b"autofs", 0, how.encode()) == 0, os.strerror(ctypes.get_errno())
+os.close(end)
+os.set_blocking(trap, False)
+# Whoever is of the process group that laid it walks past it.
+root = os.open(point, os.O_RDONLY)
+done = subprocess.Popen(command, start_new_session=True)
+try:
+    print("status", done.wait(10))
+except subprocess.TimeoutExpired:
+    print("it waits for itself")
+try:
+    print("caught", len(os.read(trap, 4096)))
+except BlockingIOError:
+    print("caught nothing")
+fcntl.ioctl(root, 0x9362)  # AUTOFS_IOC_CATATONIC: nobody waits any more
+done.wait()
+PY
+}
+
+not_answering() { ! ls "$M"; }
+
+@test "over systemd's automount: it isn't walked into, and is no mount in the way" {
+	grep -qw autofs /proc/filesystems || skip 'this kernel has no autofs'
+	mount_new
+	device
+	echo "$TOKEN_1" >"$D/token"
+	unmount
+	run -0 --separate-stderr trapped "$ESCROWFS" mount -o sealed "$S" "$M"
+	assert_equal "${lines[*]}" 'status 0 caught nothing'
+	grep -q 'BEGIN CMS' "$D/token"
+	# One that was killed is unmounted, and the trap isn't.
+	pkill -9 -f "escrowfs.* $M\$"
+	eventually 50 not_answering
+	run -0 --separate-stderr escrowfs mount -o sealed "$S" "$M"
+	assert_has "$stderr" 'unmounted what a killed escrowfs left there'
+	grep -q 'BEGIN CMS' "$D/token"
+	assert_equal "$(awk -v m="$M" '$2 == m { print $3 }' /proc/mounts | paste -sd ' ')" 'autofs fuse.escrowfs'
 }
 
 @test "as mount(8) calls its helper, under the helper's name" {

@@ -187,7 +187,7 @@ dashboard_expressions() { jq -r '.panels[].targets[].expr, (.templating.list[] |
 @test "node_exporter takes it by a link, as nobody" {
 	mount_new
 	local port
-	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	port=$(free_port)
 	mkdir "$T/textfile"
 	ln -s "$M/metrics" "$T/textfile/escrowfs.prom"
 	setpriv --reuid=65534 --regid=65534 --clear-groups prometheus-node-exporter --collector.disable-defaults \

@@ -182,6 +182,29 @@ sys.stdout.buffer.write(plistlib.dumps(plistlib.loads(sys.stdin.buffer.read()), 
 	unmount
 }
 
+# The file of recipients, or who slipped one into the store, is an administrator's to see to: a Mac comes again.
+@test "recipients that aren't those of recipients=FILE: 503, and taken once they are" {
+	escrowfs init "$S" >"$T/init.out"
+	openssl x509 -in "$S.key.pem" >"$T/one.pem"
+	{ cat "$T/one.pem" && openssl x509 -in "$S.recovery.pem"; } >"$T/pins.pem"
+	mount_again -o "recipients=$T/pins.pem"
+	serve
+	let_in
+	assert_equal "$(sends mac-a "$TOKEN_1")" 200
+	escrowfs rekey "$S" --retire "$(fingerprint_of "$S.recovery.pem")" >"$T/rekey.out"
+	assert_equal "$(sends mac-a "$TOKEN_2")" 503
+	grep -qi '^retry-after:' "$T/$ANSWER.head"
+	without "$T"
+	# Why is for those who run it.
+	assert_has "$(trail)" "its recipients aren't those in $T/pins.pem"
+	assert_has "$(cat "$T/run/checkin.log")" "its recipients aren't those in $T/pins.pem"
+	assert_equal "$(asks mac-a)" 200
+	assert_equal "$(reply_token <"$T/$ANSWER")" "$TOKEN_1"
+	cat "$T/one.pem" >"$T/pins.pem"
+	assert_equal "$(sends mac-a "$TOKEN_2")" 200
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_2"
+}
+
 @test "an escrow that isn't mounted: 503, and what lies in its place isn't written to" {
 	serve_checkins
 	unmount

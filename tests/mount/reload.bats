@@ -10,6 +10,7 @@ prepare() { escrowfs init "$S" >"$T/init.out"; }
 is_mounted() { grep -q " $M fuse.escrowfs " /proc/mounts; }
 server() { pgrep -f "escrowfs mount -f $S $M"; }
 keeper() { pgrep -f "^escrowfs: unmounts $M\$"; }
+no_keeper() { ! keeper; }
 
 # In the foreground, with its log in $T/log.
 serve() {
@@ -68,6 +69,49 @@ retire_old() { escrowfs rekey "$S" --retire "$(cat "$T/old")" >"$T/rekey.out"; }
 	reload 'another one than before' "$(server)"
 	retire_old
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
+}
+
+@test "a signal that ends it does so after one that didn't, and so does the second of two" {
+	local holder
+	# A shell's background command may be deaf to SIGINT; the first mount waits here for somebody who writes.
+	mkfifo "$T/end"
+	python3 -c 'import sqlite3, sys
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+c.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+open(sys.argv[2]).read()' "$S/escrow.db" "$T/end" >"$T/held" 3>&- &
+	holder=$!
+	eventually 100 grep -q held "$T/held"
+	bash -c 'trap "" INT; exec "$@"' - "$ESCROWFS" mount -f "$S" "$M" 2>"$T/log" 3>&- &
+	eventually 100 keeper
+	kill -INT "$(keeper)"
+	kill -TERM "$(keeper)"
+	eventually 50 no_keeper
+	wait $!
+	assert_equal "$(cat "$T/log")" ''
+	run ! is_mounted
+	: >"$T/end"
+	wait "$holder"
+
+	serve
+	kill -HUP "$(keeper)"
+	while kill -TERM $! 2>/dev/null; do :; done
+	wait $!
+	run ! is_mounted
+	run ! grep -q 'ended by signal' "$T/log"
+}
+
+@test "the keeper tells its directory in ps, however short the command was" {
+	local long
+	long=$T/$(printf 'l%.0s' {1..100})
+	mkdir "$long"
+	ln -s "$S" "$T/s"
+	ln -s "$long" "$T/m"
+	cd "$T"
+	escrowfs mount s m
+	run -0 pgrep -f "^escrowfs: unmounts $long\$"
+	cd /
+	umount "$long"
 }
 
 @test "in the background, and served as another user who can't read the key" {
@@ -228,7 +272,7 @@ PY
 	(umask 077 && echo first >"$T/pass" && openssl pkcs8 -topk8 -in "$T/key" -passout "file:$T/pass" -out "$S.key.pem")
 	serve -o "passphrase-file=$T/pass"
 	(umask 077 && echo second >"$T/second" && openssl pkcs8 -topk8 -in "$T/key" -passout "file:$T/second" -out "$S.key.pem")
-	reload "the passphrase in $T/pass doesn't open it"
+	reload "the passphrase in passphrase-file=$T/pass doesn't open it"
 	assert_equal "$(cat "$D/token")" "$TOKEN_1"
 	mv "$T/second" "$T/pass"
 	reload 'and is the same'
@@ -248,14 +292,14 @@ PY
 	escrowfs rekey "$S" --recipients "$T/pins.pem" --add "$T/new.pem" >"$T/rekey.out"
 	# A build for tools isn't confined as those that are shipped: it opens the new file by itself.
 	if [ -z "${ESCROWFS_ASAN-}" ]; then
-		assert_equal "$(errno_of 'open(p, "wb", 0).write(b"'"$TOKEN_2"'\n")' "$D/token")" EPERM
+		assert_equal "$(errno_of 'open(p, "wb", 0).write(b"'"$TOKEN_2"'\n")' "$D/token")" EKEYREJECTED
 		grep -q 'send it SIGHUP' "$T/log"
 	fi
 	reload 'were read again'
 	eventually 50 sh -c "echo '$TOKEN_2' >'$D/token'"
 	# ... and changed in place it is followed as before
 	escrowfs rekey "$S" --retire "$(fingerprint "$T/new.pem")" >"$T/rekey.out"
-	assert_equal "$(errno_of 'open(p, "wb", 0).write(b"'"$TOKEN_1"'\n")' "$D/token")" EPERM
+	assert_equal "$(errno_of 'open(p, "wb", 0).write(b"'"$TOKEN_1"'\n")' "$D/token")" EKEYREJECTED
 	cat "$T/pins" >"$T/pins.pem"
 	eventually 50 sh -c "echo '$TOKEN_1' >'$D/token'"
 	# a broken one leaves the one before
@@ -267,7 +311,7 @@ PY
 	# a file that names fewer stops it
 	openssl x509 -in "$S.recovery.pem" >"$T/pins.pem"
 	reload 'were read again'
-	assert_equal "$(errno_of 'open(p, "wb", 0).write(b"'"$TOKEN_1"'\n")' "$D/token")" EPERM
+	assert_equal "$(errno_of 'open(p, "wb", 0).write(b"'"$TOKEN_1"'\n")' "$D/token")" EKEYREJECTED
 }
 
 @test "systemd is told: RELOADING=1 with the clock, then READY=1, also when it went wrong" {

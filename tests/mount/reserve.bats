@@ -92,7 +92,7 @@ PY
 	thread=$(grep -lx escrow-copy "/proc/$daemon"/task/*/comm)
 	# (For others there is a twentieth of each second of this processor.)
 	taskset -pc 0 "$(basename "${thread%/comm}")" >/dev/null
-	chrt --fifo 1 taskset -c 0 timeout 30 sh -c 'while :; do :; done' 3>&- &
+	timeout 30 chrt --fifo 1 taskset -c 0 sh -c 'while :; do :; done' 3>&- &
 	hog=$!
 	assert_equal "$(retrieve 150)" '150 ok'
 	kill $hog

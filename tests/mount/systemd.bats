@@ -228,6 +228,18 @@ PY
 	run ! grep " $SEALED " /proc/mounts
 }
 
+# systemd takes a RuntimeDirectory= away when the unit stops, whoever else has it: a mount there goes with it.
+@test "two stores are backed up at the same time: neither unit takes away the other's directory" {
+	local unit directory
+	for unit in "$EXAMPLES"/*@.service "$EXAMPLES"/nginx/*@.service; do
+		directory=$(sed -n 's/^RuntimeDirectory=//p' "$unit")
+		[ -z "$directory" ] || [[ $directory == *%i* ]] || grep -qx RuntimeDirectoryPreserve=yes "$unit" || {
+			echo "$unit: all instances have $directory, and the first one that stops takes it away"
+			false
+		}
+	done
+}
+
 @test "bash completion: commands, their options, mount's" {
 	completed() {
 		bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }; _escrowfs; echo "${COMPREPLY[*]}"' - \

@@ -28,6 +28,60 @@ prepare() {
 	assert_equal "$(printf '{"topic":"mdm.Connect","acknowledge_event":{"status":"Idle"}}\n' | post)" 200
 }
 
+# What NanoMDM posts of standard input, as it lays it out: nanomdm TIME TOPIC [KEY:VALUE]...
+nanomdm() {
+	local raw more=
+	raw=$(base64 -w 0)
+	[ $# -lt 3 ] || more=,$3
+	printf '{"checkin_event":{"ids":{"id":"%s","type":"Device"},"raw_payload":"%s"%s,"udid":"%s","url_params":{"a":"b"}},"created_at":"%s","event_id":"0a0b0c0d0e0f0001","topic":"mdm.%s"}' \
+		"$UDID" "$raw" "$more" "$UDID" "$1" "$2"
+}
+
+# And what MicroMDM does.
+micromdm() {
+	printf '{\n  "topic": "mdm.%s",\n  "event_id": "01234567-89ab-4cde-8f01-23456789abcd",\n  "created_at": "%s",\n  "checkin_event": {\n    "udid": "%s",\n    "url_params": null,\n    "raw_payload": "%s"\n  }\n}' \
+		"$2" "$1" "$UDID" "$(base64 -w 0)"
+}
+
+@test "NanoMDM's own form: signed, with ids, the time of its own zone; of two that overtake each other the later one counts" {
+	D=$M/devices/$UDID
+	assert_equal "$(message TokenUpdate UDID=$UDID | nanomdm 2026-01-01T02:00:01.123456789+02:00 TokenUpdate '"token_update_tally":1' | post)" 200
+	assert_equal "$(message Authenticate UDID=$UDID SerialNumber=C02NANO | nanomdm 2026-01-01T02:00:00.9+02:00 Authenticate | post)" 200
+	assert_equal "$(json_of '["Escrow"]["SerialNumber"]') $(json_of '["Escrow"]["EnrolledAt"]')" 'C02NANO 2026-01-01T00:00:01.123Z'
+	# It posts each from a thread of its own.
+	assert_equal "$(set_token "$TOKEN_2" | nanomdm 2026-01-01T03:00:00.5+02:00 SetBootstrapToken | post)" 200
+	assert_equal "$(message SetBootstrapToken UDID=$UDID | nanomdm 2026-01-01T03:00:00.4+02:00 SetBootstrapToken | post)" 200
+	assert_equal "$(set_token "$TOKEN_1" | nanomdm 2026-01-01T03:00:00.3+02:00 SetBootstrapToken | post)" 200
+	assert_equal "$(cat "$D/token")" "$TOKEN_2"
+	assert_equal "$(status_of)" escrowed
+}
+
+@test "MicroMDM doesn't sign: the key is the password in its webhook's URL" {
+	local key='a key of the webhook'
+	micro() {
+		micromdm "$@" >"$T/event"
+		web mdm.example.com /webhook --data-binary "@$T/event" -H 'Content-Type: application/json; charset=utf-8' "${AS[@]}"
+	}
+	AS=(-u "micromdm:$key")
+	assert_equal "$(message Authenticate UDID=$UDID | micro 2026-01-01T00:00:00.123456789Z Authenticate)" 200
+	assert_equal "$(set_token "$TOKEN_1" | micro 2026-01-01T00:00:01Z SetBootstrapToken)" 200
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_1"
+	local wrong before
+	before=$(lines)
+	for wrong in "$key:" ":$key " "$key:$key " "micromdm:" "micromdm:a key of the webhoo" "micromdm:another key"; do
+		AS=(-u "$wrong")
+		assert_equal "$(set_token "$TOKEN_2" | micro 2026-01-01T00:00:02Z SetBootstrapToken)" 403
+	done
+	for wrong in 'Basic' 'Basic !' "Basic $(printf %s "$key" | base64)" "Bearer $(printf %s "x:$key" | base64)" "$key"; do
+		AS=(-H "Authorization: $wrong")
+		assert_equal "$(set_token "$TOKEN_2" | micro 2026-01-01T00:00:02Z SetBootstrapToken)" 403
+	done
+	# A signature that is wrong stays wrong.
+	AS=(-u "micromdm:$key" -H 'X-Hmac-Signature: x')
+	assert_equal "$(set_token "$TOKEN_2" | micro 2026-01-01T00:00:02Z SetBootstrapToken)" 403
+	assert_equal "$(lines)" "$before"
+}
+
 @test "what isn't signed with the key isn't taken, and nothing of it is written" {
 	local before
 	set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event >"$T/event"
@@ -47,6 +101,45 @@ prepare() {
 	[ ! -e "$M/devices/$UDID" ]
 	assert_equal "$(unsigned -H "X-Hmac-Signature: $(sign 'a key of the webhook' <"$T/event")")" 200
 	[ -e "$M/devices/$UDID" ]
+}
+
+# Who has no key may not have a MiB kept for each of any number of connections.
+@test "what can't be signed is refused before its body, and one address sends so much at a time" {
+	set_token "$TOKEN_1" | event 2026-01-01T00:00:00Z checkin_event >"$T/event"
+	python3 - "$PORT" "$CERTS" "$T/event" "$(sign 'a key of the webhook' <"$T/event")" <<'PY'
+import socket, ssl, sys
+port, certs, event, signature = sys.argv[1:]
+event = open(event, "rb").read()
+context = ssl.create_default_context(cafile=certs + "/web-ca.pem")
+
+def start(signature, length):
+    c = context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), timeout=60), server_hostname="mdm.example.com")
+    c.sendall((f"POST /webhook HTTP/1.1\r\nHost: mdm.example.com\r\nConnection: close\r\nContent-Length: {length}\r\n"
+               + (f"X-Hmac-Signature: {signature}\r\n" if signature else "") + "\r\n").encode())
+    return c
+
+def status(c):
+    return c.recv(4096).split(b" ")[1].decode()
+
+# Nothing of the body is sent.
+for none in ("", "x", signature[:-1], signature + "=", "sha256=" + signature):
+    assert status(start(none, 1000000)) == "403", none
+# One may be anybody's until all of it is here; 100 of them, and no more.
+held = [start(signature, 1000000) for _ in range(100)]
+for c in held:
+    c.sendall(event)
+assert status(start(signature, 1000000)) == "503"
+# ... and the others go on.
+for c in held[1:]:
+    c.close()
+taken = "503"
+while taken == "503":
+    c = start(signature, len(event))
+    c.sendall(event)
+    taken = status(c)
+assert taken == "200", taken
+PY
+	assert_equal "$(cat "$M/devices/$UDID/token")" "$TOKEN_1"
 }
 
 @test "it may write checkin and not read it: no token comes out" {

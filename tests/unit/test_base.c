@@ -203,6 +203,30 @@ static void errors_keep_their_sentence(void **state)
 	assert_string_equal(fail_why(), "again: a: 1");
 }
 
+static void fail_says_by_which_option(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *why, *value, *named;
+	} rows[] = {
+		{"/a/key: not there", "/a/key", "key=/a/key: not there"},
+		{"/a/key.store: it isn't in /a/key: look", "/a/key",
+		 "/a/key.store: it isn't in key=/a/key: look"},
+		{"chmod o= /a/key", "/a/key", "chmod o= key=/a/key"},
+		{"/a: a link", "/a/key", "key: /a: a link"},
+		{"b/a/key: not there", "/a/key", "key: b/a/key: not there"},
+		{"not there", "", "key: not there"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(fail(ERR_IO, "%s", rows[i].why), ERR_IO);
+		assert_int_equal(fail_named(ERR_IO, "key=", rows[i].value), ERR_IO);
+		assert_string_equal(fail_why(), rows[i].named);
+	}
+	assert_int_equal(fail_named(OK, "key=", NULL), OK);
+	assert_true(fail_has("key"));
+	assert_false(fail_has("ke"));
+}
+
 static void bytes_grow(void **state)
 {
 	(void)state;
@@ -290,6 +314,7 @@ int main(void)
 		cmocka_unit_test(facts_newer_wins),
 		cmocka_unit_test(facts_long_text_is_cut_whole),
 		cmocka_unit_test(errors_keep_their_sentence),
+		cmocka_unit_test(fail_says_by_which_option),
 		cmocka_unit_test(bytes_grow),
 		cmocka_unit_test(printable_is_all_that_a_terminal_gets),
 		cmocka_unit_test(a_word_of_a_shell),

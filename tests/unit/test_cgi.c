@@ -44,6 +44,7 @@ static void cgi_unescapes(void **state)
 
 #define CERT "ESCROWFS_CLIENT_CERT"
 #define VERIFY "ESCROWFS_CLIENT_VERIFY"
+#define SOME_SIGNATURE "f8+vBR9b64cpTO7WxKrcHiGvr+8tctjZBdjQv9uqfio="
 
 /* As the web server says it of a Mac that sends 9 bytes. */
 static void as_device(void)
@@ -139,7 +140,7 @@ static void cgi_request_of_a_device(void **state)
 static void cgi_request_of_nobody(void **state)
 {
 	(void)state;
-	as_webhook("x");
+	as_webhook(SOME_SIGNATURE);
 	assert_int_equal(requested(), 200);
 	setenv("ESCROWFS_HMAC_KEY_FILE", "", 1);
 	assert_int_equal(requested(), 405);
@@ -149,11 +150,32 @@ static void cgi_request_of_nobody(void **state)
 	assert_int_equal(requested(), 403);
 	unsetenv("HTTP_X_HMAC_SIGNATURE");
 	assert_int_equal(requested(), 403);
-	as_webhook("x");
+	as_webhook(SOME_SIGNATURE);
 	setenv("REQUEST_METHOD", "PUT", 1);
 	assert_int_equal(requested(), 405);
 	clearenv();
 	assert_int_equal(requested(), 503);
+}
+
+/* Known before there is a byte of the message. */
+static void cgi_request_with_no_signature(void **state)
+{
+	(void)state;
+	static const char *const none[] = {"x",
+					   "=",
+					   "AAAA",
+					   SOME_SIGNATURE "AAAA",
+					   SOME_SIGNATURE " ",
+					   " " SOME_SIGNATURE,
+					   "sha256=" SOME_SIGNATURE,
+					   "f8+vBR9b64cpTO7WxKrcHiGvr+8tctjZBdjQv9uqfioA",
+					   "f8+vBR9b64cpTO7WxKrcHiGvr+8tctjZBdjQv9uqfio.",
+					   "f8+vBR9b64cpTO7WxKrcHiGvr+8tctjZBdjQv9uqfi=="};
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		as_webhook(none[i]);
+		if (requested() != 403)
+			fail_msg("row %zu: %s", i, none[i]);
+	}
 }
 
 /* ---- the message ---- */
@@ -167,11 +189,13 @@ static int sent(const char *text, size_t announced, struct secret *message)
 	snprintf(length, sizeof length, "%zu", announced);
 	setenv("CONTENT_LENGTH", length, 1);
 	*message = (struct secret){0};
-	assert_int_equal(cgi_request_read(&request), 200);
+	int status = cgi_request_read(&request);
+	if (status != 200)
+		return status;
 	assert_int_equal(pipe(ends), 0);
 	assert_int_equal(write(ends[1], text, strlen(text)), (ssize_t)strlen(text));
 	close(ends[1]);
-	int status = cgi_message_read(&request, ends[0], message);
+	status = cgi_message_read(&request, ends[0], message);
 	close(ends[0]);
 	return status;
 }
@@ -222,7 +246,7 @@ static void cgi_message_forms(void **state)
 
 /* Known answers: of `openssl dgst -sha256 -hmac 'a key of the webhook' -binary | base64`. */
 #define JSON "{\"topic\":\"t\"}"
-#define JSON_SIGNATURE "f8+vBR9b64cpTO7WxKrcHiGvr+8tctjZBdjQv9uqfio="
+#define JSON_SIGNATURE SOME_SIGNATURE
 #define PLIST_SIGNATURE "N49VeMQ3upn8os1bS4zvN4svkAVB4do5emcWmZr09oc="
 
 static void cgi_signature(void **state)
@@ -244,17 +268,6 @@ static void cgi_signature(void **state)
 		assert_int_equal(sent_alone(JSON), 403);
 		other[i] = JSON_SIGNATURE[i];
 	}
-	static const char *const none[] = {"=",
-					   "AAAA",
-					   JSON_SIGNATURE "AAAA",
-					   JSON_SIGNATURE " ",
-					   " " JSON_SIGNATURE,
-					   "sha256=" JSON_SIGNATURE,
-					   ""};
-	for (size_t i = 0; *none[i]; i++) {
-		as_webhook(none[i]);
-		assert_int_equal(sent_alone(JSON), 403);
-	}
 	/* Signed, but not what comes here. */
 	as_webhook(PLIST_SIGNATURE);
 	assert_int_equal(sent_alone(PLIST), 400);
@@ -265,6 +278,50 @@ static void cgi_signature(void **state)
 	assert_non_null(strstr(fail_why(), "chmod o="));
 	write_text("key", "\n", 0600);
 	assert_int_equal(sent_alone(JSON), 503);
+	unlink(in_dir("key"));
+	assert_int_equal(sent_alone(JSON), 503);
+	write_text("key", "a key of the webhook\n", 0600);
+}
+
+static void as_micromdm(const char *authorization)
+{
+	as_webhook("");
+	unsetenv("HTTP_X_HMAC_SIGNATURE");
+	setenv("HTTP_AUTHORIZATION", authorization, 1);
+}
+
+/* Known answers: of `printf 'micromdm:a key of the webhook' | base64`. */
+#define PASSWORD "bWljcm9tZG06YSBrZXkgb2YgdGhlIHdlYmhvb2s="
+
+static void cgi_password(void **state)
+{
+	(void)state;
+	as_micromdm("Basic " PASSWORD);
+	assert_int_equal(sent_alone(JSON), 200);
+	as_micromdm("basic " PASSWORD);
+	assert_int_equal(sent_alone(JSON), 200);
+	/* It is no way around a signature, nor to another kind of message. */
+	setenv("HTTP_X_HMAC_SIGNATURE", "x", 1);
+	assert_int_equal(sent_alone(JSON), 403);
+	as_micromdm("Basic " PASSWORD);
+	assert_int_equal(sent_alone(PLIST), 400);
+	static const char *const none[] = {"Basic",
+					   "Basic ",
+					   "Basic !",
+					   "Basic bWljcm9tZG06",		 /* micromdm: */
+					   "Basic YSBrZXkgb2YgdGhlIHdlYmhvb2s=", /* the key alone */
+					   "Basic Og==",			 /* : */
+					   "Basic bTphIGtleSBvZiB0aGUgd2ViaG9v", /* one less */
+					   "Basic bTphIGtleSBvZiB0aGUgd2ViaG9vazI=", /* one more */
+					   "Bearer " PASSWORD,
+					   PASSWORD};
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		as_micromdm(none[i]);
+		assert_int_equal(sent_alone(JSON), 403);
+	}
+	as_micromdm("");
+	assert_int_equal(requested(), 403);
+	as_micromdm("Basic " PASSWORD);
 	unlink(in_dir("key"));
 	assert_int_equal(sent_alone(JSON), 503);
 	write_text("key", "a key of the webhook\n", 0600);
@@ -295,9 +352,9 @@ static void cgi_errors_are_errors(void **state)
 	static const struct {
 		int error, status;
 	} rows[] = {
-		{EINVAL, 400}, {EPERM, 403},  {EFBIG, 413},    {EBADMSG, 500}, {ENOKEY, 503},
-		{ENOSPC, 503}, {EIO, 503},    {EROFS, 503},    {EDQUOT, 503},  {ENOMEM, 503},
-		{EACCES, 503}, {ENOENT, 503}, {ENOTCONN, 503},
+		{EINVAL, 400},	     {EPERM, 403},  {EFBIG, 413},  {EBADMSG, 500},  {ENOKEY, 503},
+		{ENOSPC, 503},	     {EIO, 503},    {EROFS, 503},  {EDQUOT, 503},   {ENOMEM, 503},
+		{EKEYREJECTED, 503}, {EACCES, 503}, {ENOENT, 503}, {ENOTCONN, 503},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		assert_int_equal(cgi_status_of(rows[i].error), rows[i].status);
@@ -357,9 +414,11 @@ int main(void)
 		cmocka_unit_test(cgi_unescapes),
 		cmocka_unit_test(cgi_request_of_a_device),
 		cmocka_unit_test(cgi_request_of_nobody),
+		cmocka_unit_test(cgi_request_with_no_signature),
 		cmocka_unit_test(cgi_message_of_a_device),
 		cmocka_unit_test(cgi_message_forms),
 		cmocka_unit_test(cgi_signature),
+		cmocka_unit_test(cgi_password),
 		cmocka_unit_test(cgi_drains),
 		cmocka_unit_test(cgi_errors_are_errors),
 		cmocka_unit_test(cgi_answers),

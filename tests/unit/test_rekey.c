@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,6 +26,8 @@ struct fixture {
 	int asked, stop_at;
 	int64_t left;
 	char why[512];
+	char pins[128]; /* the file of recipients */
+	const char *pinned_next;
 };
 
 static const struct actor me = {.uid = 7, .gid = 7, .pid = 77, .loginuid = -1, .command = "test"};
@@ -458,6 +461,86 @@ static void refusals_change_nothing(void **state)
 	assert_int_equal(retire(f, f->new), ERR_NOT_FOUND);
 }
 
+/* ---- the file that the recipients must be those of ---- */
+
+static struct fixture *reloaded;
+
+/* The file names another recipient from now on: the one whose key this is. */
+static void write_pins(struct fixture *f, const char *key)
+{
+	SCOPED(bytes_free) struct bytes certificate = {0};
+	assert_int_equal(bytes_read_file(key, 1 << 16, &certificate), OK);
+	FILE *file = fopen(f->pins, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(certificate.data, 1, certificate.len, file), certificate.len);
+	assert_int_equal(fclose(file), 0);
+}
+
+static enum error hang_up(struct fixture *f)
+{
+	int fd = open(f->pins, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return sealing_pin(f->serving, fd);
+}
+
+/* When somebody who follows a rekey has read the file and judges by it, it changes, and SIGHUP comes. */
+int __real_recipients_beyond(const struct recipients *, const struct recipients *);
+int __wrap_recipients_beyond(const struct recipients *, const struct recipients *);
+int __wrap_recipients_beyond(const struct recipients *these, const struct recipients *those)
+{
+	struct fixture *f = reloaded;
+	reloaded = NULL;
+	if (f) {
+		write_pins(f, f->pinned_next);
+		assert_int_equal(hang_up(f), f->pinned_next == f->old_key ? OK : ERR_UNPINNED);
+	}
+	return __real_recipients_beyond(these, those);
+}
+
+/* Recipients that are other ones, and the same again: who follows has to look. */
+static void turn_twice(struct fixture *f)
+{
+	assert_int_equal(add(f, f->new_key), OK);
+	assert_int_equal(retire(f, f->new), OK);
+}
+
+static void follow_beside_a_reload(struct fixture *f, const char *next)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->serving->store, &tx), OK);
+	f->pinned_next = next;
+	reloaded = f;
+	assert_int_equal(sealing_follow(f->serving, tx), OK);
+	assert_null(reloaded);
+}
+
+static enum error seal_something(struct fixture *f)
+{
+	SCOPED(bytes_free) struct bytes blob = {0};
+	int64_t generation;
+	return sealing_close(f->serving, "x", 1, &blob, &generation);
+}
+
+/* What the file said before says nothing of the one that is pinned now, neither for it nor against it. */
+static void pins_of_before_judge_nothing(void **state)
+{
+	struct fixture *f = *state;
+	snprintf(f->pins, sizeof f->pins, "%s/pins.pem", f->dir);
+	write_pins(f, f->old_key);
+	escrow_close(f->serving);
+	struct escrow_options options = {.store = f->store,
+					 .mode = ESCROW_SERVE,
+					 .holder = "a unit test",
+					 .recipients = f->pins};
+	assert_int_equal(escrow_open(&options, &f->serving), OK);
+	turn_twice(f);
+	follow_beside_a_reload(f, f->new_key);
+	assert_int_equal(seal_something(f), ERR_UNPINNED);
+	turn_twice(f);
+	follow_beside_a_reload(f, f->old_key);
+	assert_int_equal(seal_something(f), OK);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -473,6 +556,7 @@ int main(void)
 		WITH_STORE(rekey_of_others_is_followed),
 		WITH_STORE(stale_seal_is_refused),
 		WITH_STORE(rekey_is_alone),
+		WITH_STORE(pins_of_before_judge_nothing),
 		WITH_STORE(refusals_change_nothing),
 	};
 	if (secret_prepare(1 << 20))
