@@ -45,24 +45,19 @@ static bool is_empty(const char *path)
 	return count <= 2;
 }
 
-/* One that somebody made for others too is for more than this store: a package's, say. */
-static enum error check_own(const char *path)
+/* One that somebody made for another user or group is for more than this store: a package's, say. */
+static enum error take_directory(const char *path)
 {
 	struct stat attr;
 	if (stat(path, &attr))
 		return fail_with(path);
-	if (attr.st_uid != geteuid())
+	if (attr.st_uid != geteuid() || attr.st_gid != getegid())
 		return fail(ERR_EXISTS,
-			    "%s: this directory belongs to another user: name a new one, %s/escrow "
-			    "say",
+			    "%s: this directory is for another user or group as well, and a store "
+			    "is not: "
+			    "name a new one, %s/escrow say",
 			    path, path);
-	if (attr.st_mode & 077)
-		return fail(ERR_EXISTS,
-			    "%s: this directory is open to others (mode %04o), and a store is not: "
-			    "name a new one, %s/escrow say, or `chmod 0700` it if it is for this "
-			    "store alone",
-			    path, attr.st_mode & 07777, path);
-	return OK;
+	return chmod(path, 0700) ? fail_with(path) : OK;
 }
 
 static enum error make_directory(const char *path, bool *made)
@@ -75,7 +70,7 @@ static enum error make_directory(const char *path, bool *made)
 	if (!is_empty(path))
 		return fail(ERR_EXISTS, "%s: there is something already: name a path that is free",
 			    path);
-	return check_own(path);
+	return take_directory(path);
 }
 
 static enum error make_file(const struct store *store, const char *name)

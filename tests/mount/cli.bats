@@ -115,7 +115,7 @@ load helper
 }
 
 @test "init . and init beside: the keys never lie in a store" {
-	mkdir -m 700 "$T/here"
+	mkdir "$T/here"
 	cd "$T/here"
 	escrowfs init .
 	[ -e "$T/here.key.pem" ]
@@ -407,7 +407,7 @@ PY
 	mkdir -m 0700 "$T/theirs"
 	chown 12345:12345 "$T/theirs"
 	run -1 escrowfs init "$T/theirs"
-	assert_has "$output" 'another user'
+	assert_has "$output" 'for another user'
 	assert_equal "$(stat -c '%a %u:%g' "$T/theirs")" '700 12345:12345'
 	escrowfs init "$T/lib/escrow" >"$T/out"
 	[ -e "$T/lib/escrow/escrow.db" ]
