@@ -14,7 +14,6 @@
 
 #include <openssl/crypto.h>
 
-#include <alloca.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -33,8 +32,9 @@
  * --stack) and nothing locked: with 80 KiB a mount escrowed, retrieved and ended well, with 64 it died.
  */
 #define STACK_ROOM ((size_t)256 * 1024)
-/* Of what the limit allows: for the calls that grow it. */
-#define STACK_MARGIN ((size_t)16 * 1024)
+#define STACK_STEP ((size_t)8 * 1024)
+/* Of what the limit allows: for the calls that grow it, and a step. */
+#define STACK_MARGIN ((size_t)24 * 1024)
 
 /*
  * Under MCL_FUTURE a new mapping over the limit fails, and with it malloc and new threads: a limit
@@ -100,8 +100,10 @@ static size_t stack_left(void)
 
 static __attribute__((noinline)) void use_stack(size_t room)
 {
-	uint8_t *used = alloca(room);
-	OPENSSL_cleanse(used, room);
+	uint8_t used[STACK_STEP];
+	if (room > sizeof used)
+		use_stack(room - sizeof used);
+	OPENSSL_cleanse(used, sizeof used);
 }
 
 /* A stack that is locked can't grow any more: it grows before, as far as its limit (RLIMIT_STACK) lets it. */

@@ -313,7 +313,7 @@ static void cgi_password(void **state)
 					   "Basic Og==",			 /* : */
 					   "Basic bTphIGtleSBvZiB0aGUgd2ViaG9v", /* one less */
 					   "Basic bTphIGtleSBvZiB0aGUgd2ViaG9vazI=", /* one more */
-					   "Bearer " PASSWORD,
+					   ("Bearer " PASSWORD),
 					   PASSWORD};
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
 		as_micromdm(none[i]);
