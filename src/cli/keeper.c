@@ -35,10 +35,11 @@ struct child {
 /* The environment, moved away from where the title goes. False: there is no memory. */
 static bool move_environment(void)
 {
+	static char **moved; /* as long as the process lives, whoever empties the environment */
 	size_t count = 0, i = 0;
 	while (environ[count])
 		count++;
-	char **moved = calloc(count + 1, sizeof *moved);
+	moved = calloc(count + 1, sizeof *moved);
 	while (moved && i < count && (moved[i] = strdup(environ[i])))
 		i++;
 	if (moved && i == count) {
@@ -48,6 +49,7 @@ static bool move_environment(void)
 	while (moved && i)
 		free(moved[--i]);
 	free(moved);
+	moved = NULL;
 	return false;
 }
 
