@@ -185,7 +185,9 @@ static enum error apply_token(struct tx *tx, struct migrant_arrival *this, struc
 		return OK;
 	if (dossier->device.user_enrolled)
 		return token_of_user_enrolment(dossier->device.udid);
-	enum error found = store_version_with_mac(tx, dossier->device.id, sealed.mac, &known);
+	enum error found = ERR_NOT_FOUND;
+	if (dossier->count)
+		found = store_version_with_mac(tx, dossier->device.id, sealed.mac, &known);
 	base->arrived.tokens_same = found == OK;
 	if (found != ERR_NOT_FOUND)
 		return found;

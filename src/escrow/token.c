@@ -192,7 +192,9 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 		return changed(device->udid);
 
 	struct version older;
-	enum error replay = store_version_with_mac(tx, device->id, sealed->mac, &older);
+	enum error replay = ERR_NOT_FOUND;
+	if (dossier->count)
+		replay = store_version_with_mac(tx, device->id, sealed->mac, &older);
 	effect->replay = replay == OK;
 	if (replay == OK)
 		snprintf(reason, sizeof reason, "%s; a replay: the token equals version %d", came,

@@ -39,7 +39,8 @@ static json_t *words(const char *text)
 
 enum error put(json_t *to, const char *key, json_t *value)
 {
-	return json_object_set_new(to, key, value) ? fail(ERR_MEMORY, "out of memory") : OK;
+	/* Keys are the program's own: nobody need look whether they are UTF-8. */
+	return json_object_set_new_nocheck(to, key, value) ? fail(ERR_MEMORY, "out of memory") : OK;
 }
 
 enum error put_words(json_t *to, const char *key, const char *text)
@@ -53,7 +54,7 @@ enum error put_time(json_t *to, const char *key, int64_t at)
 	if (!at)
 		return OK;
 	time_text(at, text);
-	return put_words(to, key, text);
+	return put(to, key, json_string_nocheck(text));
 }
 
 enum error put_item(json_t *to, const char *text)
