@@ -200,7 +200,7 @@ char *text_shell(const char *text)
 	if (!out)
 		return NULL;
 	if (is_plain_word(text))
-		return strcpy(out, text);
+		return memcpy(out, text, strlen(text) + 1);
 	for (const char *c = text; *c; c++)
 		escapes = escapes || is_control(*c);
 	at = stpcpy(at, escapes ? "$'" : "'");

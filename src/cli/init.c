@@ -77,12 +77,14 @@ static void print_keys(const struct escrow_birth *birth, const struct escrow_bor
 }
 
 /* As mount(8) has it: a comma ends an option, and a quote hides one. */
-static void escape_option(const char *value, char *out)
+static enum error escape_option(const char *value, struct bytes *out)
 {
-	for (; *value; *out++ = *value++)
+	for (; *value; value++) {
 		if (strchr(",\"\\", *value))
-			*out++ = '\\';
-	*out = 0;
+			TRY(bytes_add(out, "\\", 1));
+		TRY(bytes_add(out, value, 1));
+	}
+	return bytes_add(out, "", 1);
 }
 
 /* To be pasted. */
@@ -91,12 +93,11 @@ static void print_next(const struct escrow_birth *birth)
 	static const char name[] = "passphrase-file=";
 	const char *file = birth->passphrase_file ? birth->passphrase_file : "";
 	SCOPED(text_scoped) char *store = text_shell(birth->store);
-	SCOPED(text_scoped) char *option = malloc(sizeof name + 2 * strlen(file));
+	SCOPED(bytes_free) struct bytes option = {0};
 	SCOPED(text_scoped) char *word = NULL;
-	if (!store || !option)
+	if (!store || bytes_add(&option, name, strlen(name)) || escape_option(file, &option))
 		return;
-	escape_option(file, stpcpy(option, name));
-	word = text_shell(option);
+	word = text_shell((const char *)option.data);
 	printf("Next, on an empty directory:\n"
 	       "  escrowfs mount %s /mnt/escrow%s%s\n",
 	       store, *file ? " -o " : "", *file && word ? word : "");

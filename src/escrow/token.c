@@ -191,7 +191,7 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 	if (!sealed->blob.len)
 		return changed(device->udid);
 
-	struct version older;
+	struct version older = {.number = 0};
 	enum error replay = ERR_NOT_FOUND;
 	if (dossier->count)
 		replay = store_version_with_mac(tx, device->id, sealed->mac, &older);
