@@ -205,10 +205,11 @@ for n in range(20):
 }
 
 @test "a small stack and little memory to be locked: a mount serves as ever, and ends well" {
-	[ -z "${ESCROWFS_ASAN-}${ESCROWFS_TSAN-}" ] || skip "a sanitizer's build needs a larger stack"
 	escrowfs init "$S" >"$T/init.out" 2>&1
-	local size
-	for size in 128 256 8192; do
+	local size sizes=(128 256 8192)
+	# (What sanitizers put around each variable takes more.)
+	[ -z "${ESCROWFS_ASAN-}${ESCROWFS_TSAN-}" ] || sizes=(8192)
+	for size in "${sizes[@]}"; do
 		run -0 --separate-stderr prlimit --stack=$((size * 1024)) --memlock=8388608 \
 			setpriv --bounding-set=-sys_resource "$ESCROWFS" mount "$S" "$M"
 		mkdir -p "$M/devices/$UDID"
