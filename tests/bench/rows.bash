@@ -78,27 +78,26 @@ walk() {
 
 # ---- escrow and retrieval ----
 
-escrow_one() {
-	local commit seal write
+# sum_of OPERATION COMMIT SEAL: E is how fast it is, F what its parts take one after the other; and COMMIT.
+sum_of() {
+	local seal request
 	mounted live; mounted floor
-	client live live.all escrow; E=$RATE
-	part commit; commit=$RATE
-	part seal; seal=$RATE
-	client floor floor.all escrow; write=$RATE
-	F=$(after "$commit" "$seal" "$write")
+	client live live.all "$1"; E=$RATE
+	part "$2"; COMMIT=$RATE
+	part "$3"; seal=$RATE
+	client floor floor.all "$1"; request=$RATE
+	F=$(after "$COMMIT" "$seal" "$request")
+}
+
+escrow_one() {
+	sum_of escrow commit seal
 	[ "$PEERS" = no ] || { plain; client plain ten.all -y escrow; P=$RATE; }
 }
 
 # What is left to gain: held against a commit of all that it has to write.
 escrow_rows() {
-	local rows seal write
-	mounted live; mounted floor
-	client live live.all escrow; E=$RATE
-	part rows; rows=$RATE
-	part seal; seal=$RATE
-	client floor floor.all escrow; write=$RATE
-	F=$(after "$rows" "$seal" "$write")
-	P=$rows
+	sum_of escrow rows seal
+	P=$COMMIT
 }
 
 # By how many times more than one writer; and of sealing alone.
@@ -110,14 +109,8 @@ escrow_many() {
 }
 
 retrieve_one() {
-	local commit open read
-	mounted live; mounted floor
-	client live live.all retrieve; E=$RATE
-	part commit; commit=$RATE
-	part open; open=$RATE
-	client floor floor.all retrieve; read=$RATE
-	F=$(after "$commit" "$open" "$read")
-	P=$commit
+	sum_of retrieve commit open
+	P=$COMMIT
 }
 
 retrieve_many() {
