@@ -49,18 +49,32 @@ static bool proc_is_ours(void)
 	return is_ours;
 }
 
+static bool is_thread_of(pid_t process, pid_t thread)
+{
+	return tgkill(process, thread, 0) == 0 || errno == EPERM;
+}
+
 /*
  * The process of a thread: itself when /proc doesn't say. What /proc says is long, and most threads that
- * ask are the first of their process: there is no such thread in another one.
+ * ask are the first of their process, or of the same process as the last one that wasn't, a server's:
+ * the kernel is asked whether they are.
  */
 static pid_t process_of(pid_t thread)
 {
-	if (tgkill(thread, thread, 0) == 0 || errno == EPERM || !proc_is_ours())
+	static _Atomic pid_t last;
+	pid_t process = atomic_load(&last);
+	if (is_thread_of(thread, thread) || !proc_is_ours())
 		return thread;
+	if (process && is_thread_of(process, thread))
+		return process;
 	char status[512];
 	proc_read(thread, "status", status, sizeof status);
 	const char *line = strstr(status, "\nTgid:");
-	return line ? (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10) : thread;
+	if (!line)
+		return thread;
+	process = (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10);
+	atomic_store(&last, process);
+	return process;
 }
 
 static void look_up(pid_t process, struct actor *out)
