@@ -309,8 +309,9 @@ enum error store_facts(struct tx *, int64_t device, struct facts *out);
  */
 typedef void store_each_counted(void *context, const struct device *, const struct facts *);
 enum error store_census(struct tx *, store_each_counted *, void *);
-/* Writes those that differ from what is stored. */
-enum error store_facts_save(struct tx *, int64_t device, const struct facts *);
+/* Writes those that differ from what is `stored`: from what store_facts() said in this transaction. */
+enum error store_facts_save(struct tx *, int64_t device, const struct facts *stored,
+			    const struct facts *);
 
 /* ---- names in /search ---- */
 

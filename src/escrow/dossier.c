@@ -40,7 +40,9 @@ static enum error load_versions(struct tx *tx, struct dossier *dossier)
 
 static enum error load_rest(struct tx *tx, struct dossier *dossier)
 {
-	TRY(store_facts(tx, dossier->device.id, &dossier->facts));
+	TRY(store_facts(tx, dossier->device.id, &dossier->stored));
+	dossier->facts = dossier->stored;
+	dossier->before = dossier->device;
 	return load_versions(tx, dossier);
 }
 
@@ -50,7 +52,7 @@ static void begin(struct dossier *dossier)
 	dossier->versions = NULL;
 	dossier->count = 0;
 	dossier->current = -1;
-	dossier->renamed = dossier->anew = false;
+	dossier->renamed = dossier->anew = dossier->read_only = false;
 }
 
 enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
@@ -201,9 +203,22 @@ enum error dossier_follow(struct dossier *dossier)
 	return dossier_measure(dossier);
 }
 
+/* Did nothing happen but that a token left which had left before? A time's text is always as long. */
+static bool is_same_but_retrieved(const struct dossier *dossier)
+{
+	struct device same = dossier->device;
+	same.retrieved_at = dossier->before.retrieved_at;
+	return dossier->read_only && same.retrieved_at &&
+	       memcmp(&same, &dossier->before, sizeof same) == 0;
+}
+
 enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 {
 	enum status before = dossier->device.status;
+	if (is_same_but_retrieved(dossier)) {
+		dossier->device.security_at = time_later(dossier->device.security_at, now);
+		return store_device_save(tx, &dossier->device);
+	}
 	uint32_t token_size = dossier->device.token_size;
 	TRY(load_versions(tx, dossier));
 	TRY(dossier_follow(dossier));
@@ -220,7 +235,7 @@ enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 		device->token_at = time_later(device->token_at, now);
 	device->security_at = time_later(device->security_at, now);
 
-	TRY(store_facts_save(tx, device->id, &dossier->facts));
+	TRY(store_facts_save(tx, device->id, &dossier->stored, &dossier->facts));
 	if (dossier->renamed)
 		TRY(save_names(tx, dossier));
 	return dossier->anew && device->status == before ? store_device_finish(tx, device)

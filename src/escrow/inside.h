@@ -116,12 +116,13 @@ enum error versions_have(struct tx *, const char *udid, const uint8_t mac[static
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
 struct dossier {
-	struct device device;
-	struct facts facts;
-	struct version *versions; /* in the order of their numbers */
-	int count, current;	  /* current: an index, -1 when nothing is escrowed */
-	bool renamed;		  /* facts that /search shows may have changed */
-	bool anew;		  /* added to the store by this change: it has no names yet */
+	struct device device, before; /* before: as it was loaded */
+	struct facts facts, stored;   /* stored: likewise */
+	struct version *versions;     /* in the order of their numbers */
+	int count, current;	      /* current: an index, -1 when nothing is escrowed */
+	bool renamed;		      /* facts that /search shows may have changed */
+	bool anew;		      /* added to the store by this change: it has no names yet */
+	bool read_only; /* a token left, and neither facts nor versions changed by it */
 };
 
 /* The newest version's record, or NULL. */

@@ -231,5 +231,5 @@ void secret_wipe(void *bytes, size_t n)
 __attribute__((noinline)) void secret_wipe_stack(void)
 {
 	uint8_t used[STACK_USED];
-	OPENSSL_cleanse(used, sizeof used);
+	explicit_bzero(used, sizeof used); /* OPENSSL_cleanse() takes four times as long */
 }

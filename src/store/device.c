@@ -76,17 +76,24 @@ enum error store_device_known(struct tx *tx, int64_t id, bool *out)
 
 /* ---- changing ---- */
 
-static enum error next_change(struct tx *tx, int64_t *out)
+static enum error number_change(struct tx *tx, int64_t *out)
 {
-	TRY(sql_run(tx, SQL_CHANGE_NEXT, NO_VALUES));
 	TRY(store_change_number(tx, out));
 	tx->numbered = *out;
 	return OK;
 }
 
-static enum error came_or_went(struct tx *tx, int64_t at)
+static enum error next_change(struct tx *tx, int64_t *out)
 {
-	return sql_run(tx, SQL_DEVICES_MOVED, VALUES(INT(at)));
+	TRY(sql_run(tx, SQL_CHANGE_NEXT, NO_VALUES));
+	return number_change(tx, out);
+}
+
+/* One with which a device comes or goes. */
+static enum error next_move(struct tx *tx, int64_t at, int64_t *out)
+{
+	TRY(sql_run(tx, SQL_CHANGE_MOVES, VALUES(INT(at))));
+	return number_change(tx, out);
 }
 
 static enum error insert(struct tx *tx, const struct device *d, int64_t change)
@@ -101,24 +108,22 @@ static enum error insert(struct tx *tx, const struct device *d, int64_t change)
 			      INT(d->removed_at), INT(d->id)));
 }
 
+/* Nothing was added. */
 static enum error refuse_second(struct tx *tx, const char *udid)
 {
 	struct device there;
-	enum error found = store_device_folded(tx, udid, &there);
-	if (found == OK)
-		return fail(ERR_EXISTS, "device %s: it is there already, as %s", udid, there.udid);
-	return found == ERR_NOT_FOUND ? OK : found;
+	TRY(store_device_folded(tx, udid, &there));
+	return fail(ERR_EXISTS, "device %s: it is there already, as %s", udid, there.udid);
 }
 
 enum error store_device_add(struct tx *tx, struct device *device)
 {
-	if (!device->removed_at)
-		TRY(refuse_second(tx, device->udid));
 	int64_t change = 0;
-	TRY(next_change(tx, &change));
+	TRY(next_move(tx, device->created_at, &change));
 	TRY(insert(tx, device, change));
+	if (sql_changed(tx) != 1)
+		return refuse_second(tx, device->udid);
 	int64_t id = sql_inserted(tx);
-	TRY(came_or_went(tx, device->created_at));
 	device->id = id;
 	device->change = change;
 	return OK;
@@ -157,11 +162,10 @@ enum error store_device_finish(struct tx *tx, const struct device *d)
 enum error store_device_remove(struct tx *tx, int64_t id, int64_t at)
 {
 	int64_t change = 0;
-	TRY(next_change(tx, &change));
+	TRY(next_move(tx, at, &change));
 	TRY(sql_run(tx, SQL_DEVICE_REMOVE, VALUES(INT(id), INT(at), INT(change))));
 	if (sql_changed(tx) != 1)
 		return fail(ERR_GONE, "device number %lld was taken away", (long long)id);
-	TRY(came_or_went(tx, at));
 	TRY(facts_delete(tx, id));
 	TRY(names_delete(tx, id));
 	TRY(store_stranger_forget(tx, id));

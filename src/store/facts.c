@@ -38,12 +38,11 @@ static enum error save(struct tx *tx, int64_t device, int name, const struct fac
 			      INT(fact->state)));
 }
 
-enum error store_facts_save(struct tx *tx, int64_t device, const struct facts *facts)
+enum error store_facts_save(struct tx *tx, int64_t device, const struct facts *stored,
+			    const struct facts *facts)
 {
-	struct facts stored;
-	TRY(store_facts(tx, device, &stored));
 	for (int i = 0; i < FACT_COUNT; i++)
-		if (!fact_equal(&facts->of[i], &stored.of[i]))
+		if (!fact_equal(&facts->of[i], &stored->of[i]))
 			TRY(save(tx, device, i, &facts->of[i]));
 	return OK;
 }

@@ -60,9 +60,10 @@ const char *const sql_statements[SQL_COUNT] = {
 	[SQL_UNCLEAN_CLEAR] = "UPDATE store SET unclean = 0 WHERE one = 1",
 	[SQL_RENDERING_SAVE] = "UPDATE store SET rendering = ?1 WHERE one = 1",
 	[SQL_GENERATION_NEXT] = "UPDATE store SET generation = generation + 1 WHERE one = 1",
-	[SQL_DEVICES_MOVED] = "UPDATE head SET devices_at = max(devices_at + 1, ?1) WHERE one = 1",
 	[SQL_CHANGE] = "SELECT change FROM head WHERE one = 1",
 	[SQL_CHANGE_NEXT] = "UPDATE head SET change = change + 1 WHERE one = 1",
+	[SQL_CHANGE_MOVES] = "UPDATE head SET change = change + 1, "
+			     "devices_at = max(devices_at + 1, ?1) WHERE one = 1",
 	/* What is called so goes through everything. */
 	[SQL_CHECK] = "PRAGMA integrity_check(1)",
 	[SQL_CHECK_REFERENCES] = "PRAGMA foreign_key_check",
@@ -112,7 +113,7 @@ const char *const sql_statements[SQL_COUNT] = {
 		"sealed_size, removed_at, last_version) VALUES (nullif(?21, 0), ?1, ?2, ?3, ?4, "
 		"?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
 		"coalesce((SELECT max(last_version) FROM device WHERE udid = ?1 AND "
-		"removed_at <> 0), 0))",
+		"removed_at <> 0), 0)) ON CONFLICT (udid) WHERE removed_at = 0 DO NOTHING",
 	/* The name isn't among what is written: it never changes, and its index stays untouched. */
 	[SQL_DEVICE_SAVE] =
 		"UPDATE device SET user_enrolled = ?2, unenrolled = ?3, "
@@ -223,11 +224,14 @@ const char *const sql_statements[SQL_COUNT] = {
 		"SELECT " VERSION_COLUMNS ", d.udid FROM device d CROSS JOIN version v "
 		"ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at = 0 "
 		"ORDER BY d.id, v.number",
-	[SQL_VERSION_NUMBER_NEXT] = "SELECT last_version + 1 FROM device WHERE id = ?1",
+	[SQL_VERSION_NUMBER_NEXT] = "UPDATE device SET last_version = last_version + 1 "
+				    "WHERE id = ?1 AND removed_at = 0 RETURNING last_version",
+	[SQL_VERSION_NUMBER_LAST] = "SELECT last_version FROM device WHERE id = ?1",
 	[SQL_VERSION_ADD] =
 		"INSERT INTO version (device, number, escrowed_at, confirmed_at, sealed_at, "
 		"ended_at, ending, renewal, token_size, blob_size, mac, digest, verified, "
-		"generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+		"generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+		"ON CONFLICT (device) WHERE ended_at = 0 DO NOTHING",
 	[SQL_VERSION_NUMBER_USED] = "UPDATE device SET last_version = max(last_version, ?2) "
 				    "WHERE id = ?1",
 	[SQL_VERSION_SAVE] = "UPDATE version SET escrowed_at = ?2, confirmed_at = ?3, "

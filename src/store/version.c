@@ -181,17 +181,25 @@ static enum error use_number(struct tx *tx, int64_t device, int64_t number)
 	return sql_run(tx, SQL_VERSION_NUMBER_USED, VALUES(INT(device), INT(number)));
 }
 
+static enum error ask_number(struct tx *tx, enum statement how, int64_t device, int64_t *out)
+{
+	SCOPED(sql_end) struct rows rows = sql_query(tx, how, VALUES(INT(device)));
+	while (sql_next(&rows))
+		*out = sql_int(&rows, 0);
+	return rows.error;
+}
+
+/* The device is one that is there, unless the past of another is put together (import). */
 static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
 {
 	int64_t counter = 0;
+	*out = 0;
+	TRY(ask_number(tx, SQL_VERSION_NUMBER_NEXT, device, out));
+	if (*out)
+		return OK;
 	TRY(counter_of(tx, device, &counter));
-	{
-		SCOPED(sql_end)
-		struct rows rows = sql_query(tx, SQL_VERSION_NUMBER_NEXT, VALUES(INT(counter)));
-		while (sql_next(&rows))
-			*out = sql_int(&rows, 0);
-		TRY(rows.error);
-	}
+	TRY(ask_number(tx, SQL_VERSION_NUMBER_LAST, counter, out));
+	*out += 1;
 	TRY(use_number(tx, counter, *out));
 	return counter == device ? OK : use_number(tx, device, *out);
 }
@@ -225,23 +233,26 @@ static enum error insert(struct tx *tx, const struct version *v, int64_t number,
 			      INT(v->verified), INT(v->generation)));
 }
 
+static enum error refuse_second(struct tx *tx, int64_t device)
+{
+	struct version current;
+	TRY(store_version_current(tx, device, &current));
+	return fail(ERR_EXISTS,
+		    "device number %lld has a token already, its version %d: that one must end "
+		    "first",
+		    (long long)device, current.number);
+}
+
 enum error store_version_add(struct tx *tx, struct version *version, const void *blob, size_t len)
 {
-	struct version current = {0};
-	enum error found = store_version_current(tx, version->device, &current);
-	if (found == OK && !version->ended_at)
-		return fail(ERR_EXISTS,
-			    "device number %lld has a token already, its version %d: that one must "
-			    "end first",
-			    (long long)version->device, current.number);
-	if (found != OK && found != ERR_NOT_FOUND)
-		return found;
 	int64_t number = version->number;
 	if (number)
 		TRY(take_number(tx, version->device, version->number));
 	else
 		TRY(next_number(tx, version->device, &number));
 	TRY(insert(tx, version, number, len));
+	if (sql_changed(tx) != 1)
+		return refuse_second(tx, version->device);
 	int64_t id = sql_inserted(tx);
 	TRY(sql_run(tx, SQL_BLOB_ADD, VALUES(INT(id), BLOB(blob, len))));
 	version->id = id;
@@ -256,10 +267,7 @@ enum error store_version_save(struct tx *tx, const struct version *v)
 	enum error found =
 		v->ended_at ? ERR_NOT_FOUND : store_version_current(tx, v->device, &current);
 	if (found == OK && current.id != v->id)
-		return fail(ERR_EXISTS,
-			    "device number %lld has a token already, its version %d: that one must "
-			    "end first",
-			    (long long)v->device, current.number);
+		return refuse_second(tx, v->device);
 	if (found != OK && found != ERR_NOT_FOUND)
 		return found;
 	TRY(sql_run(tx, SQL_VERSION_SAVE,

@@ -149,7 +149,7 @@ static enum error row_apply(struct tx *tx, void *context)
 	fact_set_text(&facts, FACT_SERIAL_NUMBER, "C02", 1, SOURCE_BY_HAND);
 	fact_set_flag(&facts, FACT_SUPERVISED, true, 1, SOURCE_BY_HAND);
 	TRY(store_device_add(tx, &device));
-	return store_facts_save(tx, device.id, &facts);
+	return store_facts_save(tx, device.id, &(struct facts){0}, &facts);
 }
 
 static void one_pass_counts_all(void **state)

@@ -331,7 +331,9 @@ struct with_facts {
 static enum error facts_apply(struct tx *tx, void *context)
 {
 	struct with_facts *with = context;
-	return store_facts_save(tx, with->device, &with->facts);
+	struct facts stored;
+	TRY(store_facts(tx, with->device, &stored));
+	return store_facts_save(tx, with->device, &stored, &with->facts);
 }
 
 static void assert_facts(struct store *store, const struct with_facts *with)
