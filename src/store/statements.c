@@ -224,9 +224,9 @@ const char *const sql_statements[SQL_COUNT] = {
 		"SELECT " VERSION_COLUMNS ", d.udid FROM device d CROSS JOIN version v "
 		"ON v.device = d.id WHERE d.udid = ?1 AND d.removed_at = 0 "
 		"ORDER BY d.id, v.number",
-	[SQL_VERSION_NUMBER_NEXT] = "UPDATE device SET last_version = last_version + 1 "
-				    "WHERE id = ?1 AND removed_at = 0 RETURNING last_version",
-	[SQL_VERSION_NUMBER_LAST] = "SELECT last_version FROM device WHERE id = ?1",
+	[SQL_VERSION_NUMBER_NEXT] =
+		"SELECT last_version + 1 FROM device WHERE id = ?1 AND removed_at = 0",
+	[SQL_VERSION_NUMBER_OF] = "SELECT last_version + 1 FROM device WHERE id = ?1",
 	[SQL_VERSION_ADD] =
 		"INSERT INTO version (device, number, escrowed_at, confirmed_at, sealed_at, "
 		"ended_at, ending, renewal, token_size, blob_size, mac, digest, verified, "

@@ -196,10 +196,9 @@ static enum error next_number(struct tx *tx, int64_t device, int64_t *out)
 	*out = 0;
 	TRY(ask_number(tx, SQL_VERSION_NUMBER_NEXT, device, out));
 	if (*out)
-		return OK;
+		return use_number(tx, device, *out);
 	TRY(counter_of(tx, device, &counter));
-	TRY(ask_number(tx, SQL_VERSION_NUMBER_LAST, counter, out));
-	*out += 1;
+	TRY(ask_number(tx, SQL_VERSION_NUMBER_OF, counter, out));
 	TRY(use_number(tx, counter, *out));
 	return counter == device ? OK : use_number(tx, device, *out);
 }
