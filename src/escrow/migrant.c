@@ -216,10 +216,12 @@ static enum error find_taken_away(struct tx *tx, const struct migrant_arrival *t
 {
 	int64_t removed_at;
 	enum error found = store_removed_named(tx, this->base.udid, past);
+	if (found)
+		return found == ERR_NOT_FOUND ? OK : found;
 	TRY(store_removed_last(tx, this->base.udid, &removed_at));
-	if (found == OK && this->told_at > removed_at)
+	if (this->told_at > removed_at)
 		past->id = 0;
-	return found == ERR_NOT_FOUND ? OK : found;
+	return OK;
 }
 
 /* It isn't brought back, but nothing is lost. */

@@ -9,6 +9,7 @@
 #include "mdm.h"
 
 #include "base64.h"
+#include "mdm/mold.h"
 #include "mdm/token.h"
 
 #include <plist/plist.h>
@@ -82,9 +83,14 @@ enum error mdm_write_token(const char *udid, const struct secret *token, struct 
 	return write_message(write_xml, udid, token, out);
 }
 
-enum error mdm_write_content(const char *udid, const struct secret *token, struct secret *out)
+static enum error write_content(const char *udid, const struct secret *token, struct secret *out)
 {
 	return write_message(write_binary, udid, token, out);
+}
+
+enum error mdm_write_content(const char *udid, const struct secret *token, struct secret *out)
+{
+	return mold_cast(write_content, udid, token, out);
 }
 
 static enum error message_len(encoder *encode, const char *udid, size_t size, size_t *len)

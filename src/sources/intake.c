@@ -179,21 +179,29 @@ static const char *udid_of(const struct piece *piece)
 	return piece->unit.udid ? piece->unit.udid : "";
 }
 
-/* Does `piece` have to wait for one of its device that came before? */
-static bool must_wait(const struct batch *batch, int i)
+static bool is_under_way(const struct piece *piece)
+{
+	return !piece->error && piece->state != DONE;
+}
+
+/* Is whatever comes after it to wait for it, if that is of the same device? */
+static bool holds_up(const struct piece *piece)
+{
+	return is_under_way(piece) && (piece->state == WAITING || arrival_assumes(piece->arrival));
+}
+
+/* Does a piece have to wait for one of its device that came before? `any`: some there hold others up. */
+static bool must_wait(const struct batch *batch, int i, bool any)
 {
 	const struct piece *piece = &batch->piece[i];
-	if (piece->error)
+	bool assumes = !piece->error && arrival_assumes(piece->arrival);
+	if (piece->error || (!any && !assumes))
 		return false;
 	const char *udid = udid_of(piece);
 	for (int j = 0; j < i; j++) {
 		const struct piece *before = &batch->piece[j];
-		if (before->state == DONE || before->error)
-			continue;
-		if (!arrival_assumes(piece->arrival) && !arrival_assumes(before->arrival) &&
-		    before->state == BEGUN)
-			continue;
-		if (strcasecmp(udid, udid_of(before)) == 0)
+		if ((assumes ? is_under_way(before) : holds_up(before)) &&
+		    strcasecmp(udid, udid_of(before)) == 0)
 			return true;
 	}
 	return false;
@@ -202,15 +210,14 @@ static bool must_wait(const struct batch *batch, int i)
 /* True: one has to wait until those that were begun are done. */
 static bool begin_all(struct batch *batch)
 {
-	bool waiting = false;
+	bool waiting = false, any = false;
 	for (int i = 0; i < batch->count; i++) {
 		struct piece *piece = &batch->piece[i];
-		if (piece->state != WAITING)
-			continue;
-		if (must_wait(batch, i))
+		if (piece->state == WAITING && must_wait(batch, i, any))
 			waiting = true;
-		else
+		else if (piece->state == WAITING)
 			begin(piece);
+		any = any || holds_up(piece);
 	}
 	return waiting;
 }

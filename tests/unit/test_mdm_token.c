@@ -2,6 +2,7 @@
 #include "mdm_fixture.h"
 
 #include <openssl/crypto.h>
+#include <plist/plist.h>
 
 static const uint8_t *u8(const char *text)
 {
@@ -320,6 +321,26 @@ static void write_sized(write_token *write, size_t size, struct secret *token, s
 	assert_int_equal(write(UDID, token, text), OK);
 }
 
+/* The same content by libplist alone. */
+static enum error write_by_libplist(const char *udid, const struct secret *token,
+				    struct secret *out)
+{
+	char *text = NULL;
+	uint32_t len = 0;
+	plist_t root = plist_new_dict();
+	plist_dict_set_item(root, "BootstrapToken",
+			    plist_new_data((const char *)token->data, token->len));
+	plist_dict_set_item(root, "MessageType", plist_new_string("SetBootstrapToken"));
+	plist_dict_set_item(root, "UDID", plist_new_string(udid));
+	plist_to_bin(root, &text, &len);
+	plist_free(root);
+	enum error result = secret_new(len, out);
+	if (!result)
+		result = secret_add(out, text, len);
+	plist_to_bin_free(text);
+	return result;
+}
+
 static void written_is_read(void **state)
 {
 	(void)state;
@@ -376,6 +397,47 @@ static void content_of_any_name(void **state)
 		assert_int_equal(mdm_token_size(names[i], content.len, &size), OK);
 		assert_int_equal(size, 1);
 	}
+}
+
+/* Byte for byte as libplist writes it, whatever a mold of that length had in it. */
+static void cast_as_written(void **state)
+{
+	(void)state;
+	static const char *const names[] = {
+		UDID,
+		"00000000000000000a",
+		"xxxxxxxxxxxxxxxxxxxx",
+		"0123456789012345678901234567890123456789012345678901234567890123",
+		"SetBootstrapToken",
+		"UDID",
+		"A"};
+	static const size_t sizes[] = {1, 31, 32, 33, 192, 192, 300, 1024, 1025, 4000};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
+			SCOPED(secret_free) struct secret token = {0}, content = {0}, written = {0};
+			assert_int_equal(secret_new(sizes[j], &token), OK);
+			token.len = sizes[j];
+			/* Also of bytes that stand for others in a mold. */
+			memset(token.data, j % 2 ? 0xa5 : (int)(i + 'x'), token.len);
+			assert_int_equal(mdm_write_content(names[i], &token, &content), OK);
+			assert_int_equal(write_by_libplist(names[i], &token, &written), OK);
+			assert_true(secret_equal(&content, &written));
+		}
+	}
+}
+
+/* A mold was made for a token's length before that token came; another's bytes aren't left in it. */
+static void mold_has_no_token(void **state)
+{
+	(void)state;
+	SCOPED(secret_free) struct secret first = {0}, second = {0}, a = {0}, b = {0};
+	write_sized(mdm_write_content, 200, &first, &a);
+	assert_int_equal(secret_new(200, &second), OK);
+	second.len = 200;
+	memset(second.data, 0, second.len);
+	assert_int_equal(mdm_write_content(UDID, &second, &b), OK);
+	assert_null(memmem(b.data, b.len, first.data, 8));
+	assert_non_null(memmem(b.data, b.len, second.data, second.len));
 }
 
 /* From the length of XML alone: never less than the token has, and at most two more. */
@@ -454,6 +516,8 @@ int main(void)
 		cmocka_unit_test(size_of_a_length),
 		cmocka_unit_test(size_of_a_binary_length),
 		cmocka_unit_test(content_of_any_name),
+		cmocka_unit_test(cast_as_written),
+		cmocka_unit_test(mold_has_no_token),
 		cmocka_unit_test(xml_goes_out_binary_is_sealed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

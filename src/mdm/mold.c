@@ -1,0 +1,87 @@
+/*
+ * MUST: there is nothing of a token in a mold. (test: mold_has_no_token)
+ * MUST: what is cast is what libplist writes. (test: cast_as_written)
+ */
+#include "mdm/mold.h"
+
+#include <string.h>
+
+/* Longer than any word of the message: libplist writes what is there twice once. */
+#define UDID_LEAST (sizeof "SetBootstrapToken")
+/* As many bytes as a message has nowhere else in a row; and no more than tokens of today have, fourfold. */
+#define TOKEN_LEAST 32
+#define TOKEN_MOST 1024
+#define AROUND 256 /* the rest of a message, with room to spare */
+
+/* What stands in for them. */
+#define NO_UDID 'x'
+#define NO_TOKEN 0xa5
+
+struct mold {
+	size_t udid_len, token_len; /* 0: there is none yet */
+	size_t udid_at, token_at, len;
+	uint8_t bytes[TOKEN_MOST + UDID_MAX + AROUND];
+};
+
+static _Thread_local struct mold mold;
+
+static bool is_of(const char *udid, size_t udid_len, size_t token_len)
+{
+	return udid_len >= UDID_LEAST && token_len >= TOKEN_LEAST && token_len <= TOKEN_MOST &&
+	       udid_valid(udid, udid_len);
+}
+
+/* Where n bytes of `byte` are, which are there once; SIZE_MAX: they aren't. */
+static size_t find(const struct secret *text, int byte, size_t n)
+{
+	size_t run = 0, at = SIZE_MAX;
+	for (size_t i = 0; i < text->len; i++) {
+		run = text->data[i] == byte ? run + 1 : 0;
+		if (run > n || (run == n && at != SIZE_MAX))
+			return SIZE_MAX;
+		if (run == n)
+			at = i + 1 - n;
+	}
+	return at;
+}
+
+static enum error make(mold_write *write, size_t udid_len, size_t token_len)
+{
+	SCOPED(secret_free) struct secret token = {0}, text = {0};
+	char udid[UDID_MAX + 1] = {0};
+	memset(udid, NO_UDID, udid_len);
+	mold.token_len = 0;
+	TRY(secret_new(token_len, &token));
+	memset(token.data, NO_TOKEN, token_len);
+	token.len = token_len;
+	TRY(write(udid, &token, &text));
+	size_t udid_at = find(&text, NO_UDID, udid_len);
+	size_t token_at = find(&text, NO_TOKEN, token_len);
+	if (udid_at == SIZE_MAX || token_at == SIZE_MAX || text.len > sizeof mold.bytes)
+		return OK;
+	mold.udid_len = udid_len;
+	mold.udid_at = udid_at;
+	mold.token_len = token_len;
+	mold.token_at = token_at;
+	mold.len = text.len;
+	memcpy(mold.bytes, text.data, text.len);
+	return OK;
+}
+
+enum error mold_cast(mold_write *write, const char *udid, const struct secret *token,
+		     struct secret *out)
+{
+	size_t udid_len = strlen(udid);
+	if (!is_of(udid, udid_len, token->len))
+		return write(udid, token, out);
+	if (mold.udid_len != udid_len || mold.token_len != token->len)
+		TRY(make(write, udid_len, token->len));
+	if (mold.token_len != token->len)
+		return write(udid, token, out);
+	*out = (struct secret){0};
+	TRY(secret_new(mold.len, out));
+	TRY(secret_add(out, mold.bytes, mold.len));
+	memcpy(out->data + mold.udid_at, udid, udid_len);
+	memcpy(out->data + mold.token_at, token->data, token->len);
+	return OK;
+}
