@@ -304,8 +304,10 @@ enum error checkin_apply(struct tx *tx, void *context)
 	in->withheld = NULL;
 	in->arrived = (struct arrived){0};
 
-	enum error found = dossier_find(tx, message->id, &dossier);
-	if (found == ERR_NOT_FOUND && message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN && !in->import)
+	bool retrieves = message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN && !in->import;
+	enum error found = retrieves ? dossier_find_brief(tx, message->id, &dossier)
+				     : dossier_find(tx, message->id, &dossier);
+	if (found == ERR_NOT_FOUND && retrieves)
 		return record_none(tx, in, message->id, "GetBootstrapToken: an unknown device");
 	if (found == ERR_NOT_FOUND && !kinds[message->kind].creates)
 		return OK;

@@ -38,12 +38,33 @@ static enum error load_versions(struct tx *tx, struct dossier *dossier)
 	return result ? result : versions_whole(&all);
 }
 
-static enum error load_rest(struct tx *tx, struct dossier *dossier)
+static enum error load_facts(struct tx *tx, struct dossier *dossier)
 {
 	TRY(store_facts(tx, dossier->device.id, &dossier->stored));
 	dossier->facts = dossier->stored;
-	dossier->before = dossier->device;
+	return OK;
+}
+
+static enum error load_rest(struct tx *tx, struct dossier *dossier)
+{
+	TRY(load_facts(tx, dossier));
 	return load_versions(tx, dossier);
+}
+
+static enum error load_current(struct tx *tx, struct dossier *dossier)
+{
+	struct version current, *only;
+	enum error found = store_version_current(tx, dossier->device.id, &current);
+	if (found)
+		return found == ERR_NOT_FOUND ? OK : found;
+	only = malloc(sizeof *only);
+	if (!only)
+		return fail(ERR_MEMORY, "out of memory");
+	*only = current;
+	dossier->versions = only;
+	dossier->count = 1;
+	dossier->current = 0;
+	return OK;
 }
 
 /* Its facts, by far the most of it, are set as they are read. */
@@ -52,7 +73,7 @@ static void begin(struct dossier *dossier)
 	dossier->versions = NULL;
 	dossier->count = 0;
 	dossier->current = -1;
-	dossier->renamed = dossier->anew = dossier->read_only = false;
+	dossier->renamed = dossier->anew = dossier->brief = dossier->read_only = false;
 }
 
 enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
@@ -60,6 +81,27 @@ enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
 	begin(dossier);
 	TRY(store_device(tx, id, &dossier->device));
 	return load_rest(tx, dossier);
+}
+
+static enum error load_brief(struct tx *tx, struct dossier *dossier)
+{
+	dossier->brief = true;
+	dossier->before = dossier->device;
+	return load_current(tx, dossier);
+}
+
+enum error dossier_brief(struct tx *tx, int64_t id, struct dossier *dossier)
+{
+	begin(dossier);
+	TRY(store_device(tx, id, &dossier->device));
+	return load_brief(tx, dossier);
+}
+
+enum error dossier_find_brief(struct tx *tx, const char *udid, struct dossier *dossier)
+{
+	begin(dossier);
+	TRY(store_device_folded(tx, udid, &dossier->device));
+	return load_brief(tx, dossier);
 }
 
 enum error dossier_find(struct tx *tx, const char *udid, struct dossier *dossier)
@@ -206,10 +248,11 @@ enum error dossier_follow(struct dossier *dossier)
 /* Did nothing happen but that a token left which had left before? A time's text is always as long. */
 static bool is_same_but_retrieved(const struct dossier *dossier)
 {
+	const struct device *before = &dossier->before;
 	struct device same = dossier->device;
-	same.retrieved_at = dossier->before.retrieved_at;
-	return dossier->read_only && same.retrieved_at &&
-	       memcmp(&same, &dossier->before, sizeof same) == 0;
+	same.retrieved_at = before->retrieved_at;
+	return dossier->brief && dossier->read_only && before->retrieved_at &&
+	       memcmp(&same, before, sizeof same) == 0;
 }
 
 enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
@@ -220,6 +263,8 @@ enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 		return store_device_save(tx, &dossier->device);
 	}
 	uint32_t token_size = dossier->device.token_size;
+	if (dossier->brief)
+		TRY(load_facts(tx, dossier));
 	TRY(load_versions(tx, dossier));
 	TRY(dossier_follow(dossier));
 	struct device *device = &dossier->device;

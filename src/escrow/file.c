@@ -29,7 +29,7 @@ static enum error retrieve_apply(struct tx *tx, void *context)
 {
 	struct job *job = context;
 	SCOPED(dossier_free) struct dossier dossier;
-	TRY(dossier_load(tx, job->id, &dossier));
+	TRY(dossier_brief(tx, job->id, &dossier));
 	const struct version *current = dossier_current(&dossier);
 	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, job->opened, NULL, job->now));
 	return current ? dossier_settle(tx, &dossier, job->now) : OK;

@@ -116,13 +116,16 @@ enum error versions_have(struct tx *, const char *udid, const uint8_t mac[static
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
 struct dossier {
-	struct device device, before; /* before: as it was loaded */
-	struct facts facts, stored;   /* stored: likewise */
-	struct version *versions;     /* in the order of their numbers */
-	int count, current;	      /* current: an index, -1 when nothing is escrowed */
-	bool renamed;		      /* facts that /search shows may have changed */
-	bool anew;		      /* added to the store by this change: it has no names yet */
-	bool read_only; /* a token left, and neither facts nor versions changed by it */
+	struct device device;
+	struct facts facts;
+	struct version *versions; /* in the order of their numbers */
+	int count, current;	  /* current: an index, -1 when nothing is escrowed */
+	bool renamed;		  /* facts that /search shows may have changed */
+	bool anew;		  /* added to the store by this change: it has no names yet */
+	bool brief;		  /* of its versions the current one is here, of its facts none */
+	bool read_only;		  /* its token left, and its versions are as they were */
+	struct device before;	  /* a brief one's, as it was loaded */
+	struct facts stored;	  /* its facts, as they were loaded */
 };
 
 /* The newest version's record, or NULL. */
@@ -136,6 +139,13 @@ void dossier_free(struct dossier *);
  */
 enum error dossier_load(struct tx *, int64_t id, struct dossier *);
 enum error dossier_find(struct tx *, const char *udid, struct dossier *);
+
+/*
+ * What a retrieval needs of it: so the hundredth of a device with a hundred versions costs no more than
+ * the second of any. dossier_settle() reads the rest, where something else changed.
+ */
+enum error dossier_brief(struct tx *, int64_t id, struct dossier *);
+enum error dossier_find_brief(struct tx *, const char *udid, struct dossier *);
 
 /* A new device, not yet known to the store. `likely`: the status that it will most likely have. */
 enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, enum status likely,
