@@ -78,6 +78,30 @@ assert j["command"] == 'a"\n\\b' and j["uid"] == 1234 and j["gid"] == 4321 and j
 PY
 }
 
+@test "who: threads of two servers that ask in turns" {
+	echo "$TOKEN_1" >"$D/token"
+	python3 - "$D/token" "$M/audit" <<-'END'
+		import json, os, subprocess, sys, threading
+		token, audit = sys.argv[1:]
+		server = """import os, sys, threading
+		def read():
+		    with open(sys.argv[1]) as f: f.read()
+		for line in sys.stdin:
+		    t = threading.Thread(target=read); t.start(); t.join()
+		    print(os.getpid(), flush=True)"""
+		servers = [subprocess.Popen([sys.executable, '-c', server, token], text=True,
+		                            stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+		asked = []
+		for i in (0, 1, 0, 0, 1, 1, 0):
+		    servers[i].stdin.write('go\n'); servers[i].stdin.flush()
+		    asked.append(int(servers[i].stdout.readline()))
+		said = [json.loads(line)['pid'] for line in open(audit) if '"retrieve"' in line]
+		assert said == asked, (said, asked)
+		for s in servers:
+		    s.stdin.close(); s.wait()
+	END
+}
+
 @test "refusals have a reason; repeats within a minute become one counted line" {
 	for _ in $(seq 50); do
 		sh -c "echo 'no base64!' >'$D/token'" || :

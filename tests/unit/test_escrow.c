@@ -164,6 +164,72 @@ static void retrieve_records_first(void **state)
 				  "\",\"version\":1,\"uid\":7");
 }
 
+/* A GetBootstrapToken, with header lines before it, that is read: what it gives is there or not. */
+static bool get_with(struct fixture *f, const char *headers)
+{
+	char message[1024];
+	struct writer *writer;
+	const void *data;
+	size_t n;
+	snprintf(message, sizeof message, "%s%s", headers, FROM(UDID, "GetBootstrapToken", ""));
+	assert_int_equal(writer_new(f->escrow, WRITER_CHECKIN, 0, true, &writer), OK);
+	assert_int_equal(writer_write(writer, &me, message, strlen(message), 0), OK);
+	assert_int_equal(writer_read(writer, &me, 4096, &data, &n), OK);
+	bool given = memmem(data, n, "<key>BootstrapToken</key>", 25) != NULL;
+	writer_free(writer);
+	return given;
+}
+
+/* The file is as long as stat(2) says, and has when the token was retrieved last. */
+static void assert_shows_retrieval(struct fixture *f, const struct device *before)
+{
+	SCOPED(bytes_free) struct bytes text = {0};
+	char at[TEXT_TIME];
+	assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &f->device), OK);
+	assert_int_equal(text.len, f->device.security_size);
+	assert_true(f->device.retrieved_at > before->retrieved_at);
+	assert_true(f->device.security_at > before->security_at);
+	assert_true(f->device.change > before->change);
+	assert_int_equal(f->device.token_at, before->token_at);
+	time_text(f->device.retrieved_at, at);
+	assert_non_null(memmem(text.data, text.len, at, strlen(at)));
+}
+
+/* The first retrieval, and each after it, of a device with versions and facts; by hand and by itself. */
+static void each_retrieval_shows(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(write_to(f, WRITER_SECURITY, "{\"OSVersion\": \"14.5\"}"), OK);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(write_to(f, WRITER_TOKEN, i % 2 ? TOKEN_1 "\n" : TOKEN_2 "\n"),
+				 OK);
+	assert_string_equal(word(f), "escrowed");
+	for (int i = 0; i < 8; i++) {
+		struct device before = f->device;
+		if (i % 4 < 2)
+			assert_token(f, TOKEN_1);
+		else /* with each other certificate there is more in a sealed mount's */
+			assert_true(get_with(f, i % 4 == 2 ? "Identity: "
+							     "0011223344556677889900112233445566778"
+							     "899001122334455667788990011\n\n"
+							   : ""));
+		assert_shows_retrieval(f, &before);
+	}
+	assert_int_equal(write_to(f, WRITER_SECURITY, "{\"OSVersion\": \"15.1.1\"}"), OK);
+	struct device before = f->device;
+	assert_token(f, TOKEN_1);
+	assert_shows_retrieval(f, &before);
+	struct device device;
+	SCOPED(bytes_free) struct bytes text = {0};
+	struct escrow_options options = {.store = f->store, .mode = ESCROW_SEALED};
+	struct escrow *sealed;
+	assert_int_equal(escrow_open(&options, &sealed), OK);
+	assert_int_equal(escrow_security(sealed, f->device.id, &text, &device), OK);
+	assert_int_equal(text.len, device.security_size);
+	assert_non_null(memmem(text.data, text.len, "0011223344", 10));
+	escrow_close(sealed);
+}
+
 static void unrecorded_not_done(void **state)
 {
 	struct fixture *f = *state;
@@ -855,6 +921,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOUNTED(retrieve_records_first),
+		MOUNTED(each_retrieval_shows),
 		MOUNTED(unrecorded_not_done),
 		MOUNTED(retrieve_in_secret),
 		MOUNTED(export_in_secret),
