@@ -73,7 +73,8 @@ static void begin(struct dossier *dossier)
 	dossier->versions = NULL;
 	dossier->count = 0;
 	dossier->current = -1;
-	dossier->renamed = dossier->anew = dossier->brief = dossier->read_only = false;
+	dossier->renamed = dossier->anew = dossier->rebound = false;
+	dossier->brief = dossier->read_only = false;
 }
 
 enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
@@ -86,7 +87,7 @@ enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
 static enum error load_brief(struct tx *tx, struct dossier *dossier)
 {
 	dossier->brief = true;
-	dossier->before = dossier->device;
+	dossier->retrieved_before = dossier->device.retrieved_at;
 	return load_current(tx, dossier);
 }
 
@@ -248,11 +249,7 @@ enum error dossier_follow(struct dossier *dossier)
 /* Did nothing happen but that a token left which had left before? A time's text is always as long. */
 static bool is_same_but_retrieved(const struct dossier *dossier)
 {
-	const struct device *before = &dossier->before;
-	struct device same = dossier->device;
-	same.retrieved_at = before->retrieved_at;
-	return dossier->brief && dossier->read_only && before->retrieved_at &&
-	       memcmp(&same, before, sizeof same) == 0;
+	return dossier->read_only && !dossier->rebound && dossier->retrieved_before;
 }
 
 enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)

@@ -43,6 +43,7 @@ static enum error record(struct tx *tx, struct escrow *escrow, const struct acto
 static enum error bind(struct tx *tx, struct dossier *dossier, const char *identity)
 {
 	struct device *device = &dossier->device;
+	dossier->rebound = true;
 	snprintf(device->identity, sizeof device->identity, "%s", identity);
 	return store_stranger_forget(tx, device->id);
 }

@@ -122,9 +122,10 @@ struct dossier {
 	int count, current;	  /* current: an index, -1 when nothing is escrowed */
 	bool renamed;		  /* facts that /search shows may have changed */
 	bool anew;		  /* added to the store by this change: it has no names yet */
+	bool rebound;		  /* it has another client certificate */
 	bool brief;		  /* of its versions the current one is here, of its facts none */
-	bool read_only;		  /* its token left, and its versions are as they were */
-	struct device before;	  /* a brief one's, as it was loaded */
+	bool read_only;		  /* brief, its token left, and its versions are as they were */
+	int64_t retrieved_before; /* a brief one's device.retrieved_at, as it was loaded */
 	struct facts stored;	  /* its facts, as they were loaded */
 };
 

@@ -405,7 +405,7 @@ static enum error leaves(struct tx *tx, struct escrow *escrow, struct dossier *d
 	TRY(token_still(dossier, opened->id));
 	if (current)
 		dossier->device.retrieved_at = now;
-	dossier->read_only = current && current->verified;
+	dossier->read_only = dossier->brief && current && current->verified;
 	if (current && !current->verified) {
 		memcpy(current->mac, opened->mac, sizeof current->mac);
 		current->token_size = opened->token_size;

@@ -22,7 +22,7 @@ typedef enum error mold_write(const char *udid, const struct secret *token, stru
  * a word of the message's own, which stands there once then; a token that is short, or long) it writes.
  * The caller frees.
  */
-enum error mold_cast(mold_write *, const char *udid, const struct secret *token,
+enum error mold_cast(mold_write *write, const char *udid, const struct secret *token,
 		     struct secret *out);
 
 #endif

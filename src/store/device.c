@@ -111,7 +111,7 @@ static enum error insert(struct tx *tx, const struct device *d, int64_t change)
 /* Nothing was added. */
 static enum error refuse_second(struct tx *tx, const char *udid)
 {
-	struct device there;
+	struct device there = {0};
 	TRY(store_device_folded(tx, udid, &there));
 	return fail(ERR_EXISTS, "device %s: it is there already, as %s", udid, there.udid);
 }

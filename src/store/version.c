@@ -234,7 +234,7 @@ static enum error insert(struct tx *tx, const struct version *v, int64_t number,
 
 static enum error refuse_second(struct tx *tx, int64_t device)
 {
-	struct version current;
+	struct version current = {0};
 	TRY(store_version_current(tx, device, &current));
 	return fail(ERR_EXISTS,
 		    "device number %lld has a token already, its version %d: that one must end "

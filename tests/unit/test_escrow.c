@@ -215,10 +215,6 @@ static void each_retrieval_shows(void **state)
 							   : ""));
 		assert_shows_retrieval(f, &before);
 	}
-	assert_int_equal(write_to(f, WRITER_SECURITY, "{\"OSVersion\": \"15.1.1\"}"), OK);
-	struct device before = f->device;
-	assert_token(f, TOKEN_1);
-	assert_shows_retrieval(f, &before);
 	struct device device;
 	SCOPED(bytes_free) struct bytes text = {0};
 	struct escrow_options options = {.store = f->store, .mode = ESCROW_SEALED};
@@ -228,6 +224,10 @@ static void each_retrieval_shows(void **state)
 	assert_int_equal(text.len, device.security_size);
 	assert_non_null(memmem(text.data, text.len, "0011223344", 10));
 	escrow_close(sealed);
+	assert_int_equal(write_to(f, WRITER_SECURITY, "{\"OSVersion\": \"15.1.1\"}"), OK);
+	struct device before = f->device;
+	assert_token(f, TOKEN_1);
+	assert_shows_retrieval(f, &before);
 }
 
 static void unrecorded_not_done(void **state)
