@@ -379,9 +379,12 @@ enum error token_remove_by_hand(struct escrow *, const struct actor *, int64_t i
 /* Takes back what a descriptor did, if that is still how things stand. */
 enum error token_undo(struct escrow *, const struct actor *, const struct effect *);
 
-/* The current version and its blob, in a view. version.id 0: nothing is escrowed. */
+/* The device, its current version and that one's blob, in one view. version.id 0: nothing is escrowed. */
 enum error token_look(struct escrow *, int64_t id, struct device *, struct version *,
 		      struct bytes *blob);
+/* The same by its name in any case. ERR_NOT_FOUND. */
+enum error token_look_named(struct escrow *, const char *udid, struct device *, struct version *,
+			    struct bytes *blob);
 
 /* ---- checkin.c ---- */
 

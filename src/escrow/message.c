@@ -26,16 +26,21 @@ static enum error look_for_reply(struct checkin *in, struct quota_pass *pass, st
 	SCOPED(bytes_free) struct bytes blob = {0};
 	in->opened.id = 0;
 	in->leaves = false;
-	enum error found = escrow_search_udid(in->escrow, in->message->id, &device);
-	if (found == ERR_NOT_FOUND || (found == OK && (!in->readable || device.unenrolled)))
+	if (!in->readable)
+		return OK;
+	enum error found =
+		token_look_named(in->escrow, in->message->id, &device, &in->opened, &blob);
+	if (found == ERR_NOT_FOUND)
 		return OK;
 	TRY(found);
-	TRY(token_look(in->escrow, device.id, &device, &in->opened, &blob));
 	if (!in->opened.id)
 		return OK;
-	/* A stranger gets none: nothing is unsealed for him, and he uses up nobody's retrievals. */
-	in->leaves = !in->escrow->strict_identity || !*device.identity ||
-		     strcmp(device.identity, in->message->identity) == 0;
+	/*
+	 * Who checked out gets none, and a stranger neither: nothing is unsealed for him, and he uses up
+	 * nobody's retrievals.
+	 */
+	in->leaves = !device.unenrolled && (!in->escrow->strict_identity || !*device.identity ||
+					    strcmp(device.identity, in->message->identity) == 0);
 	if (!in->leaves) {
 		in->opened.id = 0;
 		return OK;

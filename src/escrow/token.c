@@ -316,19 +316,34 @@ enum error token_proves(struct tx *tx, struct escrow *escrow, struct dossier *do
 
 /* ---- out ---- */
 
-enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
-		      struct version *version, struct bytes *blob)
+static enum error look(struct tx *tx, const struct device *device, struct version *version,
+		       struct bytes *blob)
 {
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	TRY(store_device(tx, id, device));
-	enum error found = store_version_current(tx, id, version);
+	enum error found = store_version_current(tx, device->id, version);
 	if (found == ERR_NOT_FOUND) {
 		version->id = 0;
 		return OK;
 	}
 	TRY(found);
 	return store_blob(tx, version->id, blob);
+}
+
+enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
+		      struct version *version, struct bytes *blob)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_device(tx, id, device));
+	return look(tx, device, version, blob);
+}
+
+enum error token_look_named(struct escrow *escrow, const char *udid, struct device *device,
+			    struct version *version, struct bytes *blob)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	TRY(store_device_folded(tx, udid, device));
+	return look(tx, device, version, blob);
 }
 
 enum error token_held(const struct secret *content, struct message *out)
