@@ -112,20 +112,19 @@ static enum error escrow_apply(struct tx *tx, void *context)
 	return dossier_settle(tx, &dossier, job->now);
 }
 
-enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor, int64_t id,
-				const struct secret *token, const char *how, struct effect *effect)
+enum error token_escrow_by_hand(struct escrow *escrow, const struct actor *actor,
+				const struct device *device, const struct secret *token,
+				const char *how, struct effect *effect)
 {
-	struct device device;
-	TRY(escrow_device(escrow, id, &device));
 	enum error result = ERR_CHANGED;
 	int64_t began = latency_clock();
 	for (int tries = 0; result == ERR_CHANGED && tries < TRIES; tries++) {
 		SCOPED(sealed_free) struct sealed sealed = {0};
-		TRY(token_seal(escrow, device.udid, token,
+		TRY(token_seal(escrow, device->udid, token,
 			       tries > 0 ? SEAL_ALWAYS : SEAL_UNLESS_CURRENT, &sealed));
 		struct job job = {.escrow = escrow,
 				  .actor = actor,
-				  .id = id,
+				  .id = device->id,
 				  .now = time_now(),
 				  .sealed = &sealed,
 				  .how = how,

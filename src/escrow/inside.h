@@ -373,7 +373,7 @@ enum error token_exported(struct tx *, struct escrow *, struct dossier *, const 
  * By hand (`how` is what the trail says of it): EPERM while known facts make the device
  * not_supported or not_eligible; recorded by the caller.
  */
-enum error token_escrow_by_hand(struct escrow *, const struct actor *, int64_t id,
+enum error token_escrow_by_hand(struct escrow *, const struct actor *, const struct device *,
 				const struct secret *token, const char *how, struct effect *);
 enum error token_remove_by_hand(struct escrow *, const struct actor *, int64_t id, struct effect *);
 /* Takes back what a descriptor did, if that is still how things stand. */

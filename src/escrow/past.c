@@ -195,7 +195,7 @@ static enum error restore(struct escrow *escrow, const struct actor *actor, cons
 	char how[64];
 	struct effect effect;
 	snprintf(how, sizeof how, "by hand: version %d restored", number);
-	TRY(token_escrow_by_hand(escrow, actor, found.device.id, &token, how, &effect));
+	TRY(token_escrow_by_hand(escrow, actor, &found.device, &token, how, &effect));
 	*made = 0;
 	return effect.added ? number_of(escrow, effect.added, made) : OK;
 }

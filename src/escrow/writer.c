@@ -176,7 +176,7 @@ static enum error act_on_token(struct writer *writer, const uint8_t *text, size_
 			    device.udid, message.id);
 	if (!message.token.len)
 		return token_remove_by_hand(escrow, actor, writer->id, &writer->effect);
-	return token_escrow_by_hand(escrow, actor, writer->id, &message.token, "by hand",
+	return token_escrow_by_hand(escrow, actor, &device, &message.token, "by hand",
 				    &writer->effect);
 }
 

@@ -99,11 +99,14 @@ static void escrow_token(struct fixture *f, int64_t id, int n)
 {
 	struct secret token;
 	struct effect effect;
+	struct device device;
 	char text[64];
 	int len = snprintf(text, sizeof text, "bootstrap token number %d", n);
+	assert_int_equal(escrow_device(f->serving, id, &device), OK);
 	assert_int_equal(secret_new(sizeof text, &token), OK);
 	assert_int_equal(secret_add(&token, text, (size_t)len), OK);
-	assert_int_equal(token_escrow_by_hand(f->serving, &me, id, &token, "by hand", &effect), OK);
+	assert_int_equal(token_escrow_by_hand(f->serving, &me, &device, &token, "by hand", &effect),
+			 OK);
 	secret_free(&token);
 }
 
