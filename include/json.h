@@ -66,6 +66,8 @@ struct json_security {
 enum error json_security_write(const struct json_security *, struct bytes *out);
 /* How long that text is, and how long the sealed one. ERR_MEMORY. */
 enum error json_security_sizes(const struct json_security *, uint32_t *plain, uint32_t *sealed);
+/* By how much both grow when the first retrieval is shown, and nothing else is another. ERR_MEMORY. */
+enum error json_security_growth_retrieved(int64_t at, uint32_t *out);
 
 /*
  * Reads what somebody writes to a device's security.json: facts (with `at`, SOURCE_BY_HAND),

@@ -242,7 +242,7 @@ enum error store_device(struct tx *, int64_t id, struct device *out);
 /*
  * Adds a device; id and change are set in it. An id that isn't 0 is kept: one that no device ever
  * had (store_device_known()). With removed_at it is one that was taken away. ERR_EXISTS: there is one whose name is
- * the same in any case.
+ * the same in any case. The change fails by it, as by any error of what writes: some of it is done.
  */
 enum error store_device_add(struct tx *, struct device *);
 /* Had any device this number, there or taken away? */

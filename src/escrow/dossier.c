@@ -246,19 +246,27 @@ enum error dossier_follow(struct dossier *dossier)
 	return dossier_measure(dossier);
 }
 
-/* Did nothing happen but that a token left which had left before? A time's text is always as long. */
-static bool is_same_but_retrieved(const struct dossier *dossier)
+/*
+ * Nothing happened but that a token left. Its time stands where the one before it stood, and is as long;
+ * the first one makes both texts longer.
+ */
+static enum error settle_retrieval(struct tx *tx, struct dossier *dossier, int64_t now)
 {
-	return dossier->read_only && !dossier->rebound && dossier->retrieved_before;
+	struct device *device = &dossier->device;
+	uint32_t growth = 0;
+	if (!dossier->retrieved_before)
+		TRY(json_security_growth_retrieved(device->retrieved_at, &growth));
+	device->security_size += growth;
+	device->sealed_size += growth;
+	device->security_at = time_later(device->security_at, now);
+	return store_device_save(tx, device);
 }
 
 enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 {
 	enum status before = dossier->device.status;
-	if (is_same_but_retrieved(dossier)) {
-		dossier->device.security_at = time_later(dossier->device.security_at, now);
-		return store_device_save(tx, &dossier->device);
-	}
+	if (dossier->read_only && !dossier->rebound)
+		return settle_retrieval(tx, dossier, now);
 	uint32_t token_size = dossier->device.token_size;
 	if (dossier->brief)
 		TRY(load_facts(tx, dossier));

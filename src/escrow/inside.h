@@ -142,8 +142,8 @@ enum error dossier_load(struct tx *, int64_t id, struct dossier *);
 enum error dossier_find(struct tx *, const char *udid, struct dossier *);
 
 /*
- * What a retrieval needs of it: so the hundredth of a device with a hundred versions costs no more than
- * the second of any. dossier_settle() reads the rest, where something else changed.
+ * What a retrieval needs of it: so that it costs the same whatever else is known of the device, and
+ * however many versions it has. dossier_settle() reads the rest where something else changed.
  */
 enum error dossier_brief(struct tx *, int64_t id, struct dossier *);
 enum error dossier_find_brief(struct tx *, const char *udid, struct dossier *);

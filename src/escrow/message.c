@@ -30,11 +30,9 @@ static enum error look_for_reply(struct checkin *in, struct quota_pass *pass, st
 		return OK;
 	enum error found =
 		token_look_named(in->escrow, in->message->id, &device, &in->opened, &blob);
-	if (found == ERR_NOT_FOUND)
-		return OK;
-	TRY(found);
+	/* Without a device or a token of it. */
 	if (!in->opened.id)
-		return OK;
+		return found == ERR_NOT_FOUND ? OK : found;
 	/*
 	 * Who checked out gets none, and a stranger neither: nothing is unsealed for him, and he uses up
 	 * nobody's retrievals.
@@ -45,6 +43,7 @@ static enum error look_for_reply(struct checkin *in, struct quota_pass *pass, st
 		in->opened.id = 0;
 		return OK;
 	}
+	TRY(found); /* its seal can't be had */
 	TRY(quota_take(in->escrow->retrievals, device.udid, pass));
 	return token_open(in->escrow, &device, &in->opened, &blob, token);
 }

@@ -325,7 +325,13 @@ static enum error look(struct tx *tx, const struct device *device, struct versio
 		return OK;
 	}
 	TRY(found);
-	return store_blob(tx, version->id, blob);
+	found = store_blob(tx, version->id, blob);
+	return found == ERR_NOT_FOUND
+		       ? fail(ERR_BAD_SEAL,
+			      "device %s, version %d: the store has lost its seal; restore the "
+			      "store from a backup",
+			      device->udid, version->number)
+		       : found;
 }
 
 enum error token_look(struct escrow *escrow, int64_t id, struct device *device,

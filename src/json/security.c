@@ -146,22 +146,35 @@ enum error json_security_write(const struct json_security *security, struct byte
 	return write_text(root, out);
 }
 
-/* What the text grows by with put_sealed()'s keys: they come last in Escrow, which is never empty. */
-static enum error sealed_growth(const struct json_security *security, uint32_t *out)
+/* What the text grows by with the keys of this one's Escrow, the only key of `root`: it has others. */
+static enum error growth(const json_t *root, uint32_t *out)
 {
 	static const char around[] = "{\n  \"Escrow\": {"
 				     "\n  }\n}";
-	SCOPED(parse_free) json_t *root = json_object();
-	json_t *escrow = json_object();
 	uint32_t length;
 	*out = 0;
-	TRY(put(root, "Escrow", escrow));
-	TRY(put_sealed(root, security));
-	if (!json_object_size(escrow))
+	if (!json_object_size(json_object_get(root, "Escrow")))
 		return OK;
 	TRY(put_length(root, LAYOUT, &length));
 	*out = length - (uint32_t)strlen(around) + (uint32_t)strlen(",");
 	return OK;
+}
+
+static enum error sealed_growth(const struct json_security *security, uint32_t *out)
+{
+	SCOPED(parse_free) json_t *root = json_object();
+	TRY(put(root, "Escrow", json_object()));
+	TRY(put_sealed(root, security));
+	return growth(root, out);
+}
+
+enum error json_security_growth_retrieved(int64_t at, uint32_t *out)
+{
+	SCOPED(parse_free) json_t *root = json_object();
+	json_t *escrow = json_object();
+	TRY(put(root, "Escrow", escrow));
+	TRY(put_time(escrow, "RetrievedAt", at));
+	return growth(root, out);
 }
 
 enum error json_security_sizes(const struct json_security *security, uint32_t *plain,

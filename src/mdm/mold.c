@@ -19,7 +19,8 @@
 
 struct mold {
 	size_t udid_len, token_len; /* 0: there is none yet */
-	size_t udid_at, token_at, len;
+	size_t udid_at, token_at;
+	size_t len; /* 0: of these lengths there is none */
 	uint8_t bytes[TOKEN_MOST + UDID_MAX + AROUND];
 };
 
@@ -50,19 +51,17 @@ static enum error make(mold_write *write, size_t udid_len, size_t token_len)
 	SCOPED(secret_free) struct secret token = {0}, text = {0};
 	char udid[UDID_MAX + 1] = {0};
 	memset(udid, NO_UDID, udid_len);
-	mold.token_len = 0;
+	mold.token_len = mold.len = 0;
 	TRY(secret_new(token_len, &token));
 	memset(token.data, NO_TOKEN, token_len);
 	token.len = token_len;
 	TRY(write(udid, &token, &text));
-	size_t udid_at = find(&text, NO_UDID, udid_len);
-	size_t token_at = find(&text, NO_TOKEN, token_len);
-	if (udid_at == SIZE_MAX || token_at == SIZE_MAX || text.len > sizeof mold.bytes)
-		return OK;
 	mold.udid_len = udid_len;
-	mold.udid_at = udid_at;
 	mold.token_len = token_len;
-	mold.token_at = token_at;
+	mold.udid_at = find(&text, NO_UDID, udid_len);
+	mold.token_at = find(&text, NO_TOKEN, token_len);
+	if (mold.udid_at == SIZE_MAX || mold.token_at == SIZE_MAX || text.len > sizeof mold.bytes)
+		return OK;
 	mold.len = text.len;
 	memcpy(mold.bytes, text.data, text.len);
 	return OK;
@@ -74,9 +73,10 @@ enum error mold_cast(mold_write *write, const char *udid, const struct secret *t
 	size_t udid_len = strlen(udid);
 	if (!is_of(udid, udid_len, token->len))
 		return write(udid, token, out);
+	/* It takes more memory than to write once does: where there is none, that may still go. */
 	if (mold.udid_len != udid_len || mold.token_len != token->len)
-		TRY(make(write, udid_len, token->len));
-	if (mold.token_len != token->len)
+		(void)make(write, udid_len, token->len);
+	if (!mold.len)
 		return write(udid, token, out);
 	*out = (struct secret){0};
 	TRY(secret_new(mold.len, out));

@@ -18,9 +18,9 @@
 typedef enum error mold_write(const char *udid, const struct secret *token, struct secret *out);
 
 /*
- * The message as `write` would write it, byte for byte. Where a mold can't be had (a UDID as short as
- * a word of the message's own, which stands there once then; a token that is short, or long) it writes.
- * The caller frees.
+ * The message as `write` would write it, byte for byte; `write` is always the same. Where a mold can't be
+ * had (a UDID as short as a word of the message's own, which stands there once then; a token that is
+ * short, or long) it writes. The caller frees.
  */
 enum error mold_cast(mold_write *write, const char *udid, const struct secret *token,
 		     struct secret *out);

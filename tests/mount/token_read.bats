@@ -144,6 +144,29 @@ PY
 	assert_equal "$(cat "$M/devices/OTHER/token")" "$TOKEN_2"
 }
 
+@test "a seal that is gone is EBADMSG, and nothing is given out or marked for it" {
+	echo "$TOKEN_1" >"$D/token"
+	local asked
+	unmount
+	sqlite3 "$S/escrow.db" 'DELETE FROM sealed; UPDATE version SET verified = 0'
+	mount_again
+	assert_equal "$(errno_of 'os.open(p, os.O_RDONLY)' "$D/token")" EBADMSG
+	assert_has "$(trail)" '"outcome":"EBADMSG"'
+	assert_has "$(trail)" "device $UDID, version 1: the store has lost its seal; restore the store from a backup"
+	get_token >"$T/get"
+	run -1 bash -c "cat '$T/get' >&3; cat <&3" 3<>"$M/checkin"
+	assert_has "$output" 'the store has lost its seal'
+	# Who has checked out gets none, which is said and recorded, whatever its seal is like.
+	message CheckOut UDID="$UDID" | checkin
+	asked=$(get_token | checkin)
+	assert_has "$asked" '<dict'
+	[[ "$asked" != *BootstrapToken* ]]
+	assert_has "$(trail)" 'unenrolled'
+	run -1 grep -c '"retrieve","outcome":"ok"' "$M/audit"
+	unmount
+	assert_equal "$(sqlite3 "$S/escrow.db" 'SELECT verified FROM version')" 0
+}
+
 @test "an older version put in the place of the current one does not open" {
 	echo "$TOKEN_1" >"$D/token"
 	echo "$TOKEN_2" >"$D/token"

@@ -180,6 +180,18 @@ static bool get_with(struct fixture *f, const char *headers)
 	return given;
 }
 
+/* The file as a sealed mount shows it, which is as long as stat(2) says there. */
+static void sealed_text(struct fixture *f, struct bytes *text)
+{
+	struct device device;
+	struct escrow_options options = {.store = f->store, .mode = ESCROW_SEALED};
+	struct escrow *sealed;
+	assert_int_equal(escrow_open(&options, &sealed), OK);
+	assert_int_equal(escrow_security(sealed, f->device.id, text, &device), OK);
+	assert_int_equal(text->len, device.security_size);
+	escrow_close(sealed);
+}
+
 /* The file is as long as stat(2) says, and has when the token was retrieved last. */
 static void assert_shows_retrieval(struct fixture *f, const struct device *before)
 {
@@ -193,6 +205,9 @@ static void assert_shows_retrieval(struct fixture *f, const struct device *befor
 	assert_int_equal(f->device.token_at, before->token_at);
 	time_text(f->device.retrieved_at, at);
 	assert_non_null(memmem(text.data, text.len, at, strlen(at)));
+	SCOPED(bytes_free) struct bytes sealed = {0};
+	sealed_text(f, &sealed);
+	assert_non_null(memmem(sealed.data, sealed.len, at, strlen(at)));
 }
 
 /* The first retrieval, and each after it, of a device with versions and facts; by hand and by itself. */
@@ -215,15 +230,9 @@ static void each_retrieval_shows(void **state)
 							   : ""));
 		assert_shows_retrieval(f, &before);
 	}
-	struct device device;
-	SCOPED(bytes_free) struct bytes text = {0};
-	struct escrow_options options = {.store = f->store, .mode = ESCROW_SEALED};
-	struct escrow *sealed;
-	assert_int_equal(escrow_open(&options, &sealed), OK);
-	assert_int_equal(escrow_security(sealed, f->device.id, &text, &device), OK);
-	assert_int_equal(text.len, device.security_size);
-	assert_non_null(memmem(text.data, text.len, "0011223344", 10));
-	escrow_close(sealed);
+	SCOPED(bytes_free) struct bytes sealed = {0};
+	sealed_text(f, &sealed);
+	assert_non_null(memmem(sealed.data, sealed.len, "0011223344", 10));
 	assert_int_equal(write_to(f, WRITER_SECURITY, "{\"OSVersion\": \"15.1.1\"}"), OK);
 	struct device before = f->device;
 	assert_token(f, TOKEN_1);

@@ -411,7 +411,8 @@ static void cast_as_written(void **state)
 		"SetBootstrapToken",
 		"UDID",
 		"A"};
-	static const size_t sizes[] = {1, 31, 32, 33, 192, 192, 300, 1024, 1025, 4000};
+	static const size_t sizes[] = {1,   31,	 32,  33,   165,  165, 192,
+				       192, 300, 421, 1024, 1025, 4000};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
 			SCOPED(secret_free) struct secret token = {0}, content = {0}, written = {0};
