@@ -1,13 +1,14 @@
 /*
  * The parts that an escrow and a retrieval can't do without, each alone and over and over.
  *
- *	parts [-t THREADS] [-s SECONDS] commit|rows FILE
+ *	parts [-s SECONDS] [-b BATCH] commit|escrow|retrieval FILE
  *	parts [-t THREADS] [-s SECONDS] seal|open KEY.pem CERTIFICATE.pem...
  *
  * commit: a line as the audit trail's, into a new SQLite database, each in a transaction of its own
  * that is on disk when it returns, as the store's are (WAL, synchronous = FULL); bare SQLite, one
- * thread. rows: the same of all that an escrow writes, seal and line, into FILE, a copy of a store's
- * database; so a commit of ours can't be had for less. seal and open: of a token as large as real ones, to a store's recipients, with the
+ * thread. escrow, retrieval: the same of all that one of them writes, line, device, version and seal,
+ * into FILE, a copy of a store's database; so a commit of ours can't be had for less. With -b so many
+ * share a commit. seal and open: of a token as large as real ones, to a store's recipients, with the
  * program's own seals.
  *
  * Prints how many were done in a second, the median and the 99th percentile of what one took in
@@ -41,7 +42,7 @@ struct part {
 	struct bytes blob;
 	sqlite3 *db;
 	sqlite3_stmt *statement[8];
-	int statements;
+	int statements, batch;
 	sqlite3_int64 rows, devices;
 	char line[LINE], sealed[BLOB];
 	double seconds;
@@ -83,6 +84,17 @@ static const char *const escrow[] = {
 	"COMMIT",
 };
 
+static const char *const retrieval[] = {
+	"BEGIN IMMEDIATE",
+	"UPDATE device SET change = (SELECT change + 1 FROM head), retrieved_at = ?1, "
+	"security_at = ?1 WHERE id = ?2",
+	"INSERT INTO trail (seq, at, start, line) SELECT trail_seq + 1, ?1, trail_size, ?3 FROM "
+	"head",
+	"UPDATE head SET change = change + 1, trail_seq = trail_seq + 1, trail_at = ?1, "
+	"trail_size = trail_size + length(?3), trail_chain = randomblob(32)",
+	"COMMIT",
+};
+
 static bool run(struct part *part, sqlite3_stmt *statement, sqlite3_int64 second)
 {
 	int values = sqlite3_bind_parameter_count(statement);
@@ -105,7 +117,13 @@ static enum error once_commit(struct part *part)
 	/* Devices in an order that isn't the database's, as Macs come. */
 	sqlite3_int64 second = part->devices ? FIRST_DEVICE + part->rows * 7919 % part->devices
 					     : LINE * part->rows;
-	for (int i = 0; i < part->statements; i++)
+	int first = 0, last = part->statements;
+	/* All but the first of a batch are without its BEGIN, all but the last without its COMMIT. */
+	if (part->batch > 1 && part->rows % part->batch != 1)
+		first++;
+	if (part->batch > 1 && part->rows % part->batch != 0)
+		last--;
+	for (int i = first; i < last; i++)
 		if (!run(part, part->statement[i], second))
 			return fail(ERR_IO, "%s", sqlite3_errmsg(part->db));
 	return OK;
@@ -120,23 +138,35 @@ static enum error prepare_statements(struct part *part, const char *const *text,
 	return OK;
 }
 
-static enum error prepare_commit(struct part *part, const char *path, bool rows)
+static enum error open_database(struct part *part, const char *path)
 {
-	sqlite3_stmt *count;
 	part->once = once_commit;
 	memset(part->line, 'x', LINE);
-	if (sqlite3_open(path, &part->db) || sqlite3_exec(part->db, settings, NULL, NULL, NULL) ||
-	    (!rows && sqlite3_exec(part->db, table, NULL, NULL, NULL)))
+	if (sqlite3_open(path, &part->db) || sqlite3_exec(part->db, settings, NULL, NULL, NULL))
 		return fail(ERR_IO, "%s: %s", path, sqlite3_errmsg(part->db));
-	if (!rows)
-		return prepare_statements(part, line, 1);
+	return OK;
+}
+
+static enum error prepare_commit(struct part *part, const char *path)
+{
+	TRY(open_database(part, path));
+	if (sqlite3_exec(part->db, table, NULL, NULL, NULL))
+		return fail(ERR_IO, "%s: %s", path, sqlite3_errmsg(part->db));
+	return prepare_statements(part, line, 1);
+}
+
+static enum error prepare_rows(struct part *part, const char *path, const char *const *text,
+			       int count)
+{
+	sqlite3_stmt *devices;
+	TRY(open_database(part, path));
 	TRY(seal_random(part->sealed, BLOB));
-	if (sqlite3_prepare_v2(part->db, "SELECT count(*) FROM device", -1, &count, NULL))
+	if (sqlite3_prepare_v2(part->db, "SELECT count(*) FROM device", -1, &devices, NULL))
 		return fail(ERR_IO, "%s: %s", path, sqlite3_errmsg(part->db));
-	sqlite3_step(count);
-	part->devices = sqlite3_column_int64(count, 0);
-	sqlite3_finalize(count);
-	return prepare_statements(part, escrow, sizeof escrow / sizeof *escrow);
+	sqlite3_step(devices);
+	part->devices = sqlite3_column_int64(devices, 0);
+	sqlite3_finalize(devices);
+	return prepare_statements(part, text, count);
 }
 
 /* ---- one seal, one open ---- */
@@ -215,8 +245,12 @@ static int go(struct part *part, int threads)
 
 static enum error prepare(struct part *part, char **argv, int argc)
 {
-	if (strcmp(argv[0], "commit") == 0 || strcmp(argv[0], "rows") == 0)
-		return prepare_commit(part, argv[1], strcmp(argv[0], "rows") == 0);
+	if (strcmp(argv[0], "commit") == 0)
+		return prepare_commit(part, argv[1]);
+	if (strcmp(argv[0], "escrow") == 0)
+		return prepare_rows(part, argv[1], escrow, sizeof escrow / sizeof *escrow);
+	if (strcmp(argv[0], "retrieval") == 0)
+		return prepare_rows(part, argv[1], retrieval, sizeof retrieval / sizeof *retrieval);
 	if (strcmp(argv[0], "seal") == 0 || strcmp(argv[0], "open") == 0)
 		return prepare_seal(part, strcmp(argv[0], "open") == 0, argv + 1, argc - 1);
 	return fail(ERR_INVALID, "%s: no such part", argv[0]);
@@ -235,17 +269,20 @@ static void part_free(struct part *part)
 
 int main(int argc, char **argv)
 {
-	struct part part = {.seconds = 1};
+	struct part part = {.seconds = 1, .batch = 1};
 	int threads = 1, option;
-	while ((option = getopt(argc, argv, "t:s:")) != -1)
+	while ((option = getopt(argc, argv, "t:s:b:")) != -1)
 		if (option == 't')
 			threads = atoi(optarg);
+		else if (option == 'b')
+			part.batch = atoi(optarg);
 		else if (option == 's')
 			part.seconds = strtod(optarg, NULL);
 		else
 			argc = 0;
 	if (argc - optind < 2 || threads < 1 || threads > THREADS_MAX) {
-		fprintf(stderr, "usage: parts [-t THREADS] [-s SECONDS] commit|rows FILE\n"
+		fprintf(stderr, "usage: parts [-s SECONDS] [-b BATCH] commit|escrow|retrieval "
+				"FILE\n"
 				"       parts [-t THREADS] [-s SECONDS] seal|open KEY.pem "
 				"CERTIFICATE.pem...\n");
 		return 2;

@@ -13,12 +13,18 @@ client() {
 	read -r RATE P50 P99 _ < <("${PIN[@]}" "$CLIENT" -s "$EACH" "$@" "$at" "$list")
 }
 
-# part commit|seal|open [THREADS]: sets RATE.
+# part commit|escrow|retrieval|seal|open [THREADS [BATCH]]: sets RATE.
 part() {
 	local what=("$STORE.key.pem" "$STORE.recovery.pem")
-	case $1 in commit | rows) what=("$T/commit.db") ;; esac
-	[ "$1" != rows ] || { store_of_ten; sqlite3 "$T/ten/escrow.db" ".backup $T/commit.db"; }
-	read -r RATE _ < <("${PIN[@]}" "$PARTS" -s "$EACH" -t "${2:-1}" "$1" "${what[@]}")
+	case $1 in
+	commit) what=("$T/commit.db") ;;
+	escrow | retrieval)
+		what=("$T/commit.db")
+		store_of_ten
+		sqlite3 "$T/ten/escrow.db" ".backup $T/commit.db"
+		;;
+	esac
+	read -r RATE _ < <("${PIN[@]}" "$PARTS" -s "$EACH" -t "${2:-1}" -b "${3:-1}" "$1" "${what[@]}")
 	rm -f "$T"/commit.db*
 }
 
@@ -96,7 +102,7 @@ escrow_one() {
 
 # What is left to gain: held against a commit of all that it has to write.
 escrow_rows() {
-	sum_of escrow rows seal
+	sum_of escrow escrow seal
 	P=$COMMIT
 }
 
@@ -113,10 +119,37 @@ retrieve_one() {
 	P=$COMMIT
 }
 
+retrieve_rows() {
+	sum_of retrieve retrieval open
+	P=$COMMIT
+}
+
 retrieve_many() {
 	mounted live
 	client live live.all -t "$1" retrieve; E=$RATE
 	part open "$(processors)"; F=$RATE
+}
+
+# ---- how much of a target there is to be had: there is nothing of escrowfs in these ----
+
+# limit_one OPERATION ROWS SEAL: with a commit of what has to be written, in place of one line's.
+limit_one() {
+	local commit seal
+	mounted floor
+	part commit; commit=$RATE
+	part "$3"; seal=$RATE
+	client floor floor.all "$1"; F=$(after "$commit" "$seal" "$RATE")
+	P=$RATE
+	part "$2"; E=$(after "$RATE" "$seal" "$P")
+}
+
+# limit_many CLIENTS OPERATION ROWS SEAL: the floor's requests, the seals, and rows of which as many share a
+# commit as there are workers, all on the same processors. (One thread writes, whatever there is.)
+limit_many() {
+	mounted floor
+	part "$4" "$(processors)"; F=$RATE
+	client floor floor.all -t "$1" "$2"; P=$RATE
+	part "$3" 1 16; E=$(after "$F" "$P" "$(calc "$RATE * $(processors)")")
 }
 
 # check_in CLIENTS OPERATION OF-TOKEN
@@ -232,11 +265,16 @@ rows() {
 	walk_row 'rsync -a, sealed' "rsync -a devices/ $SHM/dump" sealed floor_sealed
 	row 'escrow, 1 writer' /s ext4+fsync 'floor>=0.9' escrow_one
 	row 'escrow, 1 writer, of its own rows' /s 'these rows' 'floor>=0.9' escrow_rows
+	row 'limit: escrow, 1 writer' /s 'the requests' 'floor>=0.9' limit_one escrow escrow seal
 	row 'escrow, 8 writers, of 1' /s sealing 'floor>=4|peer>=0.8' escrow_many 8
 	row 'escrow, 64 writers, of 1' /s sealing 'floor>=8|peer>=0.8' escrow_many 64
+	row 'limit: escrow, 64 writers, of sealing' /s 'the requests' 'floor>=0.8' limit_many 64 escrow escrow seal
 	row 'retrieval, 1 reader' /s SQLite 'floor>=0.9' retrieve_one
+	row 'retrieval, 1 reader, of its own rows' /s 'these rows' 'floor>=0.9' retrieve_rows
+	row 'limit: retrieval, 1 reader' /s 'the requests' 'floor>=0.9' limit_one retrieve retrieval open
 	row 'retrieval, 8 readers, of opening alone' /s - 'floor>=0.8' retrieve_many 8
 	row 'retrieval, 64 readers, of opening alone' /s - 'floor>=0.8' retrieve_many 64
+	row 'limit: retrieval, 64 readers, of opening' /s 'the requests' 'floor>=0.8' limit_many 64 retrieve retrieval open
 	row 'SetBootstrapToken, 1 client, of token' /s - 'floor>=0.9' check_in 1 set escrow
 	row 'SetBootstrapToken, 64 clients, of token' /s - 'floor>=0.9' check_in 64 set escrow
 	row 'GetBootstrapToken, 1 client, of token' /s - 'floor>=0.9' check_in 1 get retrieve
