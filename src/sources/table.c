@@ -29,8 +29,10 @@ static enum error copy(const void *data, size_t len, struct secret *out)
 static enum error check_serial(const char *serial)
 {
 	if (!text_plain(serial))
-		return fail(ERR_INVALID, "its serial number isn't text in UTF-8: write the table "
-					 "in that encoding");
+		return fail(ERR_INVALID,
+			    "its serial number isn't text in UTF-8, or has a line break or another "
+			    "control character in it: correct it, or write the table in that "
+			    "encoding");
 	if (strlen(serial) >= FACT_TEXT)
 		return fail(ERR_INVALID, "its serial number is longer than %d bytes",
 			    FACT_TEXT - 1);

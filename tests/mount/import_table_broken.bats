@@ -153,6 +153,9 @@ unread() { # unread FILE SAID
 	assert_has "$stderr" "$T/table, line 2: device U-1: its serial number isn't text in UTF-8"
 	assert_has "$stderr" "$T/table, line 3: device U-2: its serial number isn't text"
 	assert_has "$stderr" "$T/table, line 4: device U-3: its serial number is longer than 95 bytes"
+	printf 'udid,serial,token\nU-4,"a\nb",%s\n' "$TOKEN_2" >"$T/broken"
+	run -1 --separate-stderr escrowfs import "$S" "$T/broken"
+	assert_has "$stderr" "$T/broken, line 2: device U-4: its serial number isn't text in UTF-8, or has a line break"
 	D=$M/devices/GOOD-1
 	assert_equal "$(json_of '["Escrow"]["SerialNumber"]')" München
 }
