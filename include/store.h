@@ -163,6 +163,14 @@ void store_view_end(struct tx *);
  * what it costs to hold on to one.
  */
 enum error store_look(struct store *, struct tx **);
+/*
+ * The same two, for what is asked right before a change or right after it. Where nobody commits just
+ * then, they get the connection that does: it alone keeps its pages from one change to the next, and
+ * all others read theirs anew. Who wants to commit waits until they are ended, so their holder makes no
+ * change, waits for nothing, and ends them soon. The state of the view is that of its first question.
+ */
+enum error store_view_beside(struct store *, struct tx **);
+enum error store_look_beside(struct store *, struct tx **);
 void store_view_scoped(struct tx **); /* for SCOPED */
 
 /*

@@ -123,13 +123,6 @@ void escrow_places(const struct escrow *escrow, struct escrow_places *out)
 	snprintf(out->path[ESCROW_FILE_RECIPIENTS], PATH_MAX, "%s", escrow->pins);
 }
 
-static enum error follow_recipients(struct escrow *escrow)
-{
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	return sealing_follow(escrow, tx);
-}
-
 /* The key remembers the certificate that it turns out to be of. */
 static bool is_recipients(struct escrow *escrow, struct seal_key *key)
 {
@@ -145,7 +138,7 @@ static enum error take_key(struct escrow *escrow, const struct opened *file,
 	SCOPED(seal_key_scoped) struct seal_key *key = NULL;
 	TRY(key_named(escrow, seal_key_load_opened(escrow->key_uri, passphrase_file(escrow), file,
 						   passphrase, escrow->path, &key)));
-	TRY(follow_recipients(escrow));
+	TRY(sealing_follow_now(escrow));
 	if (!is_recipients(escrow, key))
 		return key_named(
 			escrow,

@@ -42,7 +42,7 @@ bool device_page_fill(void *context, int64_t id, const char *udid)
 enum error escrow_device(struct escrow *escrow, int64_t id, struct device *out)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_look(escrow->store, &tx));
+	TRY(store_look_beside(escrow->store, &tx));
 	TRY(store_device(tx, id, out));
 	return show(escrow, tx, out);
 }
@@ -50,7 +50,7 @@ enum error escrow_device(struct escrow *escrow, int64_t id, struct device *out)
 enum error escrow_device_named(struct escrow *escrow, const char *udid, struct device *out)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_look(escrow->store, &tx));
+	TRY(store_look_beside(escrow->store, &tx));
 	TRY(store_device_named(tx, udid, out));
 	return show(escrow, tx, out);
 }
@@ -103,7 +103,7 @@ enum error escrow_changes(struct escrow *escrow, int64_t after, int limit, store
 			  void *context, int64_t *at)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_view_beside(escrow->store, &tx));
 	TRY(devices_at(escrow, tx, at));
 	return store_devices_changed(tx, after, limit, each, context);
 }

@@ -234,6 +234,10 @@ enum error sealing_load(struct escrow *);
  * any more. In a view, from any thread.
  */
 enum error sealing_follow(struct escrow *, struct tx *);
+/* The same in a view of its own. */
+enum error sealing_follow_now(struct escrow *);
+/* Whether there is need of that; it only asks. */
+enum error sealing_is_known(struct escrow *, struct tx *, bool *out);
 
 /*
  * From now on the recipients must be those in this open file, which is the escrow's then, also after an

@@ -244,7 +244,5 @@ enum error recipients_change(struct escrow *escrow, const struct actor *actor,
 	if (result)
 		*out = (struct escrow_rekeyed){0};
 	TRY(result);
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	return sealing_follow(escrow, tx);
+	return sealing_follow_now(escrow);
 }

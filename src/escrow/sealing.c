@@ -205,11 +205,26 @@ static enum error read_again(struct escrow *escrow, struct tx *tx)
 	return OK;
 }
 
-enum error sealing_follow(struct escrow *escrow, struct tx *tx)
+enum error sealing_is_known(struct escrow *escrow, struct tx *tx, bool *out)
 {
 	struct store_state state;
 	TRY(store_state(tx, &state));
-	return is_known(escrow, state.generation) ? OK : read_again(escrow, tx);
+	*out = is_known(escrow, state.generation);
+	return OK;
+}
+
+enum error sealing_follow(struct escrow *escrow, struct tx *tx)
+{
+	bool known;
+	TRY(sealing_is_known(escrow, tx, &known));
+	return known ? OK : read_again(escrow, tx);
+}
+
+enum error sealing_follow_now(struct escrow *escrow)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view(escrow->store, &tx));
+	return sealing_follow(escrow, tx);
 }
 
 enum error sealing_pin(struct escrow *escrow, int fd)

@@ -53,25 +53,15 @@ enum error token_still(struct dossier *dossier, int64_t version)
 
 /* ---- in ---- */
 
-/*
- * The look before a seal: to whom, and is there need of one? Has the device this token, now
- * (SEAL_UNLESS_CURRENT) or at any time?
- */
+/* Has the device this token, now (SEAL_UNLESS_CURRENT) or at any time? And are the recipients known? */
 static enum error look_before(struct escrow *escrow, const char *udid, enum seal_when when,
-			      const uint8_t *mac, bool *has)
+			      const uint8_t *mac, bool *has, bool *known)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	struct device device;
 	struct version version;
-	*has = false;
-	/*
-	 * What moves into a new store isn't there, unless it comes twice: then it is sealed twice. And
-	 * if the recipients change meanwhile, the change says so, and there is another look.
-	 */
-	if (when == SEAL_UNLESS_KNOWN && escrow->was_new)
-		return OK;
-	TRY(store_view(escrow->store, &tx));
-	TRY(sealing_follow(escrow, tx));
+	TRY(store_view_beside(escrow->store, &tx));
+	TRY(sealing_is_known(escrow, tx, known));
 	if (when == SEAL_ALWAYS || store_device_folded(tx, udid, &device))
 		return OK;
 	if (when == SEAL_UNLESS_KNOWN)
@@ -96,8 +86,15 @@ enum error token_seal(struct escrow *escrow, const char *udid, const struct secr
 {
 	*out = (struct sealed){.size = (uint32_t)token->len};
 	TRY(token_mac(escrow, udid, token, out->mac));
-	bool has;
-	TRY(look_before(escrow, udid, when, out->mac, &has));
+	bool has = false, known = true;
+	/*
+	 * What moves into a new store isn't there, unless it comes twice: then it is sealed twice. And
+	 * if the recipients change meanwhile, the change says so, and there is another look.
+	 */
+	if (when != SEAL_UNLESS_KNOWN || !escrow->was_new)
+		TRY(look_before(escrow, udid, when, out->mac, &has, &known));
+	if (!known)
+		TRY(sealing_follow_now(escrow));
 	if (has)
 		return OK;
 	TRY(token_close(escrow, udid, token, out));
@@ -338,7 +335,7 @@ enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
 		      struct version *version, struct bytes *blob)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_view_beside(escrow->store, &tx));
 	TRY(store_device(tx, id, device));
 	return look(tx, device, version, blob);
 }
@@ -347,7 +344,7 @@ enum error token_look_named(struct escrow *escrow, const char *udid, struct devi
 			    struct version *version, struct bytes *blob)
 {
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
+	TRY(store_view_beside(escrow->store, &tx));
 	TRY(store_device_folded(tx, udid, device));
 	return look(tx, device, version, blob);
 }

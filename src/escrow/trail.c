@@ -162,9 +162,8 @@ static void write_counted(struct escrow *escrow, bool all)
 /* So that a mount whose key a rekey retired says so, also when nobody escrows. */
 static void follow(struct escrow *escrow)
 {
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	if (escrow->mode != ESCROW_SEALED && store_view(escrow->store, &tx) == OK)
-		(void)sealing_follow(escrow, tx);
+	if (escrow->mode != ESCROW_SEALED)
+		(void)sealing_follow_now(escrow);
 }
 
 void escrow_tick(struct escrow *escrow)

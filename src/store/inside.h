@@ -165,6 +165,8 @@ void writer_rest(struct store *);
 enum error writer_go_on(struct store *);
 /* Does what still waits, and ends the thread. The connection is closed. */
 void writer_stop(struct store *);
+/* The connection, until writer_release(), if nobody wants it; else NULL. */
+struct tx *writer_borrow(struct store *);
 /* In between nobody commits. For one thread. */
 void writer_hold(struct store *);
 void writer_release(struct store *);

@@ -3,6 +3,9 @@
  * costs two statements. More than keep the processors busy would be memory for nothing: each has its
  * statements and its pages, a megabyte and a half. A snapshot has one, in a transaction that stays
  * open: its views take turns.
+ *
+ * Whenever another connection commits, SQLite drops all pages that a connection keeps. What is asked
+ * around a change is asked of the connection that makes it, as long as that one is idle.
  */
 #include "inside.h"
 
@@ -104,6 +107,27 @@ enum error store_view(struct store *store, struct tx **out)
 	return result;
 }
 
+enum error store_look_beside(struct store *store, struct tx **out)
+{
+	struct tx *tx = store->snapshot ? NULL : writer_borrow(store);
+	if (!tx)
+		return store_look(store, out);
+	*out = tx;
+	return OK;
+}
+
+enum error store_view_beside(struct store *store, struct tx **out)
+{
+	struct tx *tx;
+	TRY(store_look_beside(store, &tx));
+	enum error result = store->snapshot ? OK : sql_run(tx, SQL_BEGIN, NO_VALUES);
+	if (result)
+		store_view_scoped(&tx);
+	else
+		*out = tx;
+	return result;
+}
+
 void store_view_end(struct tx *tx)
 {
 	struct store *store = tx->store;
@@ -113,7 +137,10 @@ void store_view_end(struct tx *tx)
 	}
 	if (!sqlite3_get_autocommit(tx->db) && sql_run(tx, SQL_COMMIT, NO_VALUES))
 		connection_rollback(tx);
-	give_back(&store->pool, tx);
+	if (tx == store->writer.tx)
+		writer_release(store);
+	else
+		give_back(&store->pool, tx);
 }
 
 void store_view_scoped(struct tx **tx)

@@ -17,8 +17,8 @@
  * all.
  *
  * Who comes when nothing is committed and nobody waits commits by itself: to wake another thread, and
- * to be woken by it, takes longer than some changes do. `busy` says who has the connection: one of
- * these two, never both.
+ * to be woken by it, takes longer than some changes do. And who asks something around a change may
+ * borrow the connection for it. `busy` says who has it: one of these, never two.
  */
 #include "inside.h"
 
@@ -253,6 +253,20 @@ static void release(struct writer *writer)
 		pthread_cond_signal(&writer->released);
 	else if (writer->first || writer->closing)
 		pthread_cond_signal(&writer->arrived);
+}
+
+/* It makes no sentence of it: to be busy is no failure. */
+struct tx *writer_borrow(struct store *store)
+{
+	struct writer *writer = &store->writer;
+	if (!writer->running)
+		return NULL;
+	pthread_mutex_lock(&writer->mutex);
+	bool idle = !writer->busy && !writer->wanted && !writer->first;
+	if (idle)
+		writer->busy = true;
+	pthread_mutex_unlock(&writer->mutex);
+	return idle ? writer->tx : NULL;
 }
 
 void writer_hold(struct store *store)

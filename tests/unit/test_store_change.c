@@ -160,7 +160,8 @@ static void *views(void *context)
 	for (int i = 0; i < EACH; i++) {
 		SCOPED(store_view_scoped) struct tx *tx = NULL;
 		struct trail_end one, two;
-		if (store_view(crew->store, &tx) || store_trail_end(tx, &one))
+		if ((i % 2 ? store_view_beside : store_view)(crew->store, &tx) ||
+		    store_trail_end(tx, &one))
 			crew->failed++;
 		sched_yield();
 		if (store_trail_end(tx, &two) || one.seq != two.seq)
@@ -970,6 +971,93 @@ static void alone_and_behind(void **state)
 	sem_destroy(&gate.open);
 }
 
+static int64_t lines_beside(struct store *store)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	struct trail_end end = {.seq = -1};
+	assert_int_equal(store_view_beside(store, &tx), OK);
+	assert_int_equal(store_trail_end(tx, &end), OK);
+	return end.seq;
+}
+
+/* Who asks beside what is committed isn't kept waiting, and doesn't see it before it is on disk. */
+static void beside_a_commit(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	struct gate gate;
+	struct caller changing = {.store = f->store, .apply = gate_apply, .context = &gate};
+	sem_init(&gate.there, 0, 0);
+	sem_init(&gate.open, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, changes_once, &changing), 0);
+	sem_wait(&gate.there);
+	struct change *line;
+	assert_int_equal(store_change_begin(f->store, line_apply, NULL, &line), OK);
+	assert_int_equal(lines_beside(f->store), 0);
+	sem_post(&gate.open);
+	pthread_join(thread, NULL);
+	assert_int_equal(store_change_wait(line), OK);
+	assert_int_equal(lines_beside(f->store), 1);
+	sem_destroy(&gate.there);
+	sem_destroy(&gate.open);
+}
+
+/* What is to be committed meanwhile waits, and comes when it is over, whoever commits it. */
+static void commit_beside_a_view(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread, ran = 0;
+	struct caller changing = {.store = f->store, .apply = thread_apply, .context = &ran};
+	struct trail_end end;
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		assert_int_equal(store_view_beside(f->store, &tx), OK);
+		assert_int_equal(store_trail_end(tx, &end), OK);
+		assert_int_equal(pthread_create(&thread, NULL, changes_once, &changing), 0);
+		usleep(50000);
+		assert_int_equal(trail_lines(f->store), 0);
+		assert_int_equal(lines_beside(f->store), 0);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(changing.result, OK);
+	assert_int_equal(lines_beside(f->store), 1);
+	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+	assert_int_equal(lines_beside(f->store), 2);
+}
+
+/* Another process commits: it is seen, though the connection keeps its pages. */
+static void beside_another_process(void **state)
+{
+	struct fixture *f = *state;
+	struct store *other;
+	assert_int_equal(lines_beside(f->store), 0);
+	assert_int_equal(store_open(f->path, STORE_SHARE, NULL, &other), OK);
+	assert_int_equal(store_start(other), OK);
+	assert_int_equal(store_change(other, line_apply, NULL), OK);
+	assert_int_equal(lines_beside(f->store), 1);
+	store_close(other);
+}
+
+/* It is one picture too, from its first question on. */
+static void beside_stays_as_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct store *other;
+	struct trail_end end;
+	assert_int_equal(store_open(f->path, STORE_SHARE, NULL, &other), OK);
+	assert_int_equal(store_start(other), OK);
+	{
+		SCOPED(store_view_scoped) struct tx *tx = NULL;
+		assert_int_equal(store_view_beside(f->store, &tx), OK);
+		assert_int_equal(store_trail_end(tx, &end), OK);
+		assert_int_equal(store_change(other, line_apply, NULL), OK);
+		assert_int_equal(store_trail_end(tx, &end), OK);
+		assert_int_equal(end.seq, 0);
+	}
+	assert_int_equal(lines_beside(f->store), 1);
+	store_close(other);
+}
+
 static enum error add_and_fail(struct tx *tx, void *context)
 {
 	struct device device = {.udid = "B"};
@@ -1021,6 +1109,10 @@ int main(void)
 		WITH_STORE(gathered_in_one_go),
 		WITH_STORE(gathered_and_one_fails),
 		WITH_STORE(alone_and_behind),
+		WITH_STORE(beside_a_commit),
+		WITH_STORE(commit_beside_a_view),
+		WITH_STORE(beside_another_process),
+		WITH_STORE(beside_stays_as_it_was),
 		WITH_STORE(knows_what_it_changed),
 		WITH_STORE(failing_apply_undoes_itself_only),
 		WITH_STORE(sentence_crosses_threads),
