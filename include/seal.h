@@ -22,6 +22,12 @@
  * MUST: random numbers come from the library's generator. (test: seal_twice_differs)
  */
 
+/*
+ * Looks up the algorithms that all of it begins with. Each function does so by itself; but what OpenSSL 3.0
+ * couldn't make at the first look, for want of memory, it may not find later either. So: early. ERR_MEMORY.
+ */
+enum error seal_prepare(void);
+
 #define SEAL_DIGEST 32
 
 /* SHA-256. ERR_MEMORY. */

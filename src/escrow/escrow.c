@@ -107,6 +107,7 @@ static enum error open_all(struct escrow *escrow, const struct escrow_options *o
 	escrow->strict_identity = options->strict_identity;
 	escrow->uid = options->uid;
 	escrow->gid = options->gid;
+	TRY(seal_prepare());
 	TRY(refusals_new(&escrow->refusals));
 	TRY(quota_new(options->retrievals_an_hour, &escrow->retrievals));
 	TRY(patrol_new(&escrow->patrol));

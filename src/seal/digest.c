@@ -5,10 +5,10 @@
  */
 #include "seal.h"
 
+#include "seal/algorithms.h"
 #include "seal/openssl.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <limits.h>
@@ -22,28 +22,36 @@ enum error seal_digest2(const void *a, size_t a_len, const void *b, size_t b_len
 			uint8_t out[static SEAL_DIGEST])
 {
 	SCOPED(scoped_md_ctx) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) ||
+	const struct algorithms *known = algorithms();
+	if (!ctx || !known || !EVP_DigestInit_ex(ctx, known->sha256, NULL) ||
 	    !EVP_DigestUpdate(ctx, a, a_len) || !EVP_DigestUpdate(ctx, b, b_len) ||
 	    !EVP_DigestFinal_ex(ctx, out, NULL))
 		return fail(ERR_MEMORY, "no digest could be made (%s)", openssl_reason());
 	return OK;
 }
 
+static enum error mac(const uint8_t *key, size_t key_len, const void *bytes, size_t n,
+		      uint8_t out[static SEAL_DIGEST])
+{
+	const struct algorithms *known = algorithms();
+	SCOPED(scoped_mac_ctx) EVP_MAC_CTX *ctx = known ? EVP_MAC_CTX_dup(known->hmac) : NULL;
+	size_t len;
+	if (!ctx || !EVP_MAC_init(ctx, key, key_len, NULL) || !EVP_MAC_update(ctx, bytes, n) ||
+	    !EVP_MAC_final(ctx, out, &len, SEAL_DIGEST))
+		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
+	return OK;
+}
+
 enum error seal_mac(const uint8_t key[static 32], const void *bytes, size_t n,
 		    uint8_t out[static SEAL_DIGEST])
 {
-	if (!HMAC(EVP_sha256(), key, 32, bytes, n, out, NULL))
-		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
-	return OK;
+	return mac(key, 32, bytes, n, out);
 }
 
 enum error seal_hmac(const struct secret *key, const void *bytes, size_t n,
 		     uint8_t out[static SEAL_DIGEST])
 {
-	if (key->len > INT_MAX ||
-	    !HMAC(EVP_sha256(), key->data, (int)key->len, bytes, n, out, NULL))
-		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
-	return OK;
+	return mac(key->data, key->len, bytes, n, out);
 }
 
 enum error seal_random(void *out, size_t n)

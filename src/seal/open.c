@@ -10,6 +10,7 @@
  * MUST: no byte of plaintext leaves before its tag is verified. (test: open_refuses_flipped_bit)
  * MUST: plaintext is deciphered into secure memory, and nowhere else. (test: open_gives_secret)
  */
+#include "seal/algorithms.h"
 #include "seal/envelope.h"
 #include "seal/inside.h"
 #include "seal/unwrap.h"
@@ -56,10 +57,10 @@ static enum error decipher(const struct envelope *envelope, const struct secret 
 	memcpy(tag, envelope->tag.at, sizeof tag);
 	TRY(secret_new(text->left, content));
 	SCOPED(scoped_cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	const struct algorithms *known = algorithms();
 	int len = 0, more = 0;
-	if (!ctx ||
-	    !EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, content_key->data,
-				envelope->nonce.at) ||
+	if (!ctx || !known ||
+	    !EVP_DecryptInit_ex(ctx, known->gcm, NULL, content_key->data, envelope->nonce.at) ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag) <= 0)
 		return fail(ERR_MEMORY, "a seal can't be deciphered (%s)", openssl_reason());
 	if ((text->left &&

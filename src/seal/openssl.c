@@ -76,6 +76,11 @@ void scoped_cms(CMS_ContentInfo **cms)
 	CMS_ContentInfo_free(*cms);
 }
 
+void scoped_mac_ctx(EVP_MAC_CTX **ctx)
+{
+	EVP_MAC_CTX_free(*ctx);
+}
+
 void scoped_md_ctx(EVP_MD_CTX **ctx)
 {
 	EVP_MD_CTX_free(*ctx);

@@ -41,6 +41,7 @@ void scoped_bio_chain(BIO **);
 void scoped_certificate(X509 **);
 void scoped_cipher_ctx(EVP_CIPHER_CTX **);
 void scoped_cms(CMS_ContentInfo **);
+void scoped_mac_ctx(EVP_MAC_CTX **);
 void scoped_md_ctx(EVP_MD_CTX **);
 void scoped_pkcs8(PKCS8_PRIV_KEY_INFO **);
 void scoped_encrypted_pkcs8(X509_SIG **);

@@ -11,6 +11,8 @@
  */
 #include "seal/unwrap.h"
 
+#include "seal/algorithms.h"
+
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/kdf.h>
@@ -65,21 +67,18 @@ enum error unwrap_prepare(struct seal_key *key)
 }
 
 /*
- * The sender's ephemeral key is the peer. In a group of prime order to be on the curve is enough of a
- * check (SP 800-56A, 5.6.2.3.4); the full one multiplies by the order too, a third of all of opening.
+ * The sender's ephemeral key is the peer. In a group of prime order to be on the curve, and not infinity
+ * (a single octet: SEC 1, 2.3.3), is enough of a check (SP 800-56A, 5.6.2.3.4). OpenSSL takes no other
+ * points; its full check multiplies by the order too, a third of all of opening.
  */
 static bool set_peer(const struct seal_key *key, EVP_PKEY_CTX *ctx, const struct der *point)
 {
 	SCOPED(scoped_pkey) EVP_PKEY *ephemeral = EVP_PKEY_new();
-	if (!ephemeral || EVP_PKEY_copy_parameters(ephemeral, key->curve) <= 0 ||
+	if (!ephemeral || point->left == 1 ||
+	    EVP_PKEY_copy_parameters(ephemeral, key->curve) <= 0 ||
 	    EVP_PKEY_set1_encoded_public_key(ephemeral, point->at, point->left) <= 0)
 		return false;
-	if (!key->prime_order)
-		return EVP_PKEY_derive_set_peer(ctx, ephemeral) > 0;
-	SCOPED(scoped_pkey_ctx)
-	EVP_PKEY_CTX *check = EVP_PKEY_CTX_new_from_pkey(NULL, ephemeral, PUBLIC_PROPERTIES);
-	return check && EVP_PKEY_public_check_quick(check) > 0 &&
-	       EVP_PKEY_derive_set_peer_ex(ctx, ephemeral, 0) > 0;
+	return EVP_PKEY_derive_set_peer_ex(ctx, ephemeral, !key->prime_order) > 0;
 }
 
 /* ECDH: the x coordinate, as long as the curve's field. */
@@ -126,12 +125,11 @@ static enum error derive(const struct secret *shared, const struct der *wrap,
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, (size_t)info_len),
 		OSSL_PARAM_construct_end(),
 	};
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "X963KDF", PUBLIC_PROPERTIES);
-	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	const struct algorithms *known = algorithms();
+	EVP_KDF_CTX *ctx = known ? EVP_KDF_CTX_new(known->x963) : NULL;
 	if (ctx && EVP_KDF_derive(ctx, wrapping->data, CONTENT_KEY, parameters) > 0)
 		wrapping->len = CONTENT_KEY;
 	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
 	OPENSSL_free(info);
 	return wrapping->len ? OK : not_worked("the X9.63 KDF");
 }
@@ -144,11 +142,12 @@ static enum error unwrap_aes(const struct secret *wrapping, const struct der *wr
 		return not_opened();
 	TRY(secret_new(wrapped->left, content_key));
 	SCOPED(scoped_cipher_ctx) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	const struct algorithms *known = algorithms();
 	int len = 0;
-	if (!ctx)
+	if (!ctx || !known)
 		return fail(ERR_MEMORY, "out of memory");
 	EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-	if (!EVP_DecryptInit_ex(ctx, EVP_aes_256_wrap(), NULL, wrapping->data, NULL))
+	if (!EVP_DecryptInit_ex(ctx, known->wrap, NULL, wrapping->data, NULL))
 		return not_worked("AES key wrap");
 	if (EVP_DecryptUpdate(ctx, content_key->data, &len, wrapped->at, (int)wrapped->left) <= 0 ||
 	    len != CONTENT_KEY)

@@ -3,6 +3,7 @@
 
 #include "seal/envelope.h"
 #include "seal/inside.h"
+#include "seal/unwrap.h"
 #include "seal/wipe.h"
 
 #include <openssl/crypto.h>
@@ -365,6 +366,35 @@ static void open_refuses_short_tag(void **state)
 	assert_non_null(strstr(fail_why(), "tag"));
 }
 
+/* The private key is multiplied by nothing but a point of its own curve. */
+static void open_refuses_points_off_the_curve(void **state)
+{
+	(void)state;
+	SCOPED(bytes_free) struct bytes blob = sealed(only_daily);
+	struct envelope envelope;
+	struct envelope_recipient part;
+	uint8_t point[65], infinity[1] = {0};
+	assert_int_equal(envelope_read(blob.data, blob.len, &envelope), OK);
+	assert_int_equal(envelope_next(&envelope.recipients, &part), OK);
+	assert_int_equal(part.ephemeral.left, sizeof point);
+	const uint8_t *good = part.ephemeral.at;
+	for (int i = 0; i < 4; i++) {
+		SCOPED(secret_free) struct secret content_key = {0};
+		memcpy(point, good, sizeof point);
+		part.ephemeral.at = point;
+		if (i == 1)
+			point[64] ^= 1;
+		else if (i == 2)
+			memset(point + 1, 0xff, 32); /* over the field's prime */
+		else if (i == 3)
+			part.ephemeral = (struct der){infinity, sizeof infinity};
+		assert_int_equal(unwrap(daily, &part, &content_key), i ? ERR_BAD_SEAL : OK);
+		assert_int_equal(content_key.len, i ? 0 : 32);
+		if (i == 1)
+			assert_non_null(strstr(fail_why(), "point is not on curve"));
+	}
+}
+
 static void open_refuses_other_shapes(void **state)
 {
 	(void)state;
@@ -549,6 +579,7 @@ int main(void)
 		cmocka_unit_test(open_takes_openssls_own),
 		cmocka_unit_test(openssl_takes_ours),
 		cmocka_unit_test(open_refuses_short_tag),
+		cmocka_unit_test(open_refuses_points_off_the_curve),
 		cmocka_unit_test(open_refuses_other_shapes),
 		cmocka_unit_test(open_survives_noise),
 		cmocka_unit_test(open_gives_secret),
