@@ -66,6 +66,12 @@ struct json_security {
 enum error json_security_write(const struct json_security *, struct bytes *out);
 /* How long that text is, and how long the sealed one. ERR_MEMORY. */
 enum error json_security_sizes(const struct json_security *, uint32_t *plain, uint32_t *sealed);
+/*
+ * How long that is in either text which isn't facts or names: the texts of two states that differ in nothing
+ * else differ in length by as much as these do. Of the versions those that are alike in both may be left
+ * out, unless that leaves one of the two without any. ERR_MEMORY.
+ */
+enum error json_security_story(const struct json_security *, uint32_t *out);
 /* By how much both grow when the first retrieval is shown, and nothing else is another. ERR_MEMORY. */
 enum error json_security_growth_retrieved(int64_t at, uint32_t *out);
 

@@ -295,6 +295,18 @@ static const struct {
 	[MESSAGE_DEVICE_INFORMATION] = {on_facts, true},
 };
 
+/* What was sent at some time, or is moved in, may stand anywhere among the versions. */
+static enum extent needed(const struct checkin *in)
+{
+	const struct message *message = in->message;
+	if (in->import)
+		return DOSSIER_WHOLE;
+	if (message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN)
+		return DOSSIER_RETRIEVAL;
+	return message->kind == MESSAGE_SET_BOOTSTRAP_TOKEN && !message->at ? DOSSIER_TOKEN
+									    : DOSSIER_WHOLE;
+}
+
 enum error checkin_apply(struct tx *tx, void *context)
 {
 	struct checkin *in = context;
@@ -305,8 +317,7 @@ enum error checkin_apply(struct tx *tx, void *context)
 	in->arrived = (struct arrived){0};
 
 	bool retrieves = message->kind == MESSAGE_GET_BOOTSTRAP_TOKEN && !in->import;
-	enum error found = retrieves ? dossier_find_brief(tx, message->id, &dossier)
-				     : dossier_find(tx, message->id, &dossier);
+	enum error found = dossier_find_for(tx, needed(in), message->id, &dossier);
 	if (found == ERR_NOT_FOUND && retrieves)
 		return record_none(tx, in, message->id, "GetBootstrapToken: an unknown device");
 	if (found == ERR_NOT_FOUND && !kinds[message->kind].creates)

@@ -45,71 +45,88 @@ static enum error load_facts(struct tx *tx, struct dossier *dossier)
 	return OK;
 }
 
-static enum error load_rest(struct tx *tx, struct dossier *dossier)
+enum error dossier_add(struct dossier *dossier, const struct version *version)
 {
-	TRY(load_facts(tx, dossier));
-	return load_versions(tx, dossier);
+	int count = dossier->count + 1;
+	struct version *more = realloc(dossier->versions, (size_t)count * sizeof *more);
+	if (!more)
+		return fail(ERR_MEMORY, "out of memory");
+	more[count - 1] = *version;
+	dossier->versions = more;
+	dossier->count = count;
+	if (!version->ended_at)
+		dossier->current = count - 1;
+	return OK;
 }
 
 static enum error load_current(struct tx *tx, struct dossier *dossier)
 {
-	struct version current, *only;
+	struct version current;
 	enum error found = store_version_current(tx, dossier->device.id, &current);
 	if (found)
 		return found == ERR_NOT_FOUND ? OK : found;
-	only = malloc(sizeof *only);
-	if (!only)
-		return fail(ERR_MEMORY, "out of memory");
-	*only = current;
-	dossier->versions = only;
-	dossier->count = 1;
-	dossier->current = 0;
-	return OK;
+	return dossier_add(dossier, &current);
 }
 
-/* Its facts, by far the most of it, are set as they are read. */
+static enum error measure_story(const struct dossier *dossier, uint32_t *out);
+
+/* Where there are versions, but none is current, nothing less than all will do: json_security_story(). */
+static enum error load_token(struct tx *tx, struct dossier *dossier)
+{
+	TRY(load_facts(tx, dossier));
+	TRY(load_current(tx, dossier));
+	if (dossier->count || !dossier->device.last_version)
+		return measure_story(dossier, &dossier->story);
+	dossier->extent = DOSSIER_WHOLE;
+	return load_versions(tx, dossier);
+}
+
+/* The device is here. Its facts, by far the most of the rest, are set as they are read. */
+static enum error load_rest(struct tx *tx, enum extent extent, struct dossier *dossier)
+{
+	switch (dossier->extent = extent) {
+	case DOSSIER_TOKEN:
+		return load_token(tx, dossier);
+	case DOSSIER_RETRIEVAL:
+		dossier->retrieved_before = dossier->device.retrieved_at;
+		return load_current(tx, dossier);
+	default:
+		TRY(load_facts(tx, dossier));
+		return load_versions(tx, dossier);
+	}
+}
+
 static void begin(struct dossier *dossier)
 {
 	dossier->versions = NULL;
 	dossier->count = 0;
 	dossier->current = -1;
-	dossier->renamed = dossier->anew = dossier->rebound = false;
-	dossier->brief = dossier->read_only = false;
+	dossier->renamed = dossier->anew = dossier->rebound = dossier->read_only = false;
+}
+
+enum error dossier_load_for(struct tx *tx, enum extent extent, int64_t id, struct dossier *dossier)
+{
+	begin(dossier);
+	TRY(store_device(tx, id, &dossier->device));
+	return load_rest(tx, extent, dossier);
+}
+
+enum error dossier_find_for(struct tx *tx, enum extent extent, const char *udid,
+			    struct dossier *dossier)
+{
+	begin(dossier);
+	TRY(store_device_folded(tx, udid, &dossier->device));
+	return load_rest(tx, extent, dossier);
 }
 
 enum error dossier_load(struct tx *tx, int64_t id, struct dossier *dossier)
 {
-	begin(dossier);
-	TRY(store_device(tx, id, &dossier->device));
-	return load_rest(tx, dossier);
-}
-
-static enum error load_brief(struct tx *tx, struct dossier *dossier)
-{
-	dossier->brief = true;
-	dossier->retrieved_before = dossier->device.retrieved_at;
-	return load_current(tx, dossier);
-}
-
-enum error dossier_brief(struct tx *tx, int64_t id, struct dossier *dossier)
-{
-	begin(dossier);
-	TRY(store_device(tx, id, &dossier->device));
-	return load_brief(tx, dossier);
-}
-
-enum error dossier_find_brief(struct tx *tx, const char *udid, struct dossier *dossier)
-{
-	begin(dossier);
-	TRY(store_device_folded(tx, udid, &dossier->device));
-	return load_brief(tx, dossier);
+	return dossier_load_for(tx, DOSSIER_WHOLE, id, dossier);
 }
 
 enum error dossier_find(struct tx *tx, const char *udid, struct dossier *dossier)
 {
-	begin(dossier);
-	TRY(store_device_folded(tx, udid, &dossier->device));
-	return load_rest(tx, dossier);
+	return dossier_find_for(tx, DOSSIER_WHOLE, udid, dossier);
 }
 
 enum error dossier_create(struct tx *tx, const char *udid, bool user_enrolled, enum status likely,
@@ -185,6 +202,13 @@ enum error dossier_measure(struct dossier *dossier)
 				   &dossier->device.sealed_size);
 }
 
+static enum error measure_story(const struct dossier *dossier, uint32_t *out)
+{
+	struct reasons reasons;
+	struct json_security security = security_of(dossier, &reasons);
+	return json_security_story(&security, out);
+}
+
 /* ---- settling ---- */
 
 /* Which facts are names of a kind. */
@@ -228,7 +252,8 @@ static enum error save_names(struct tx *tx, const struct dossier *dossier)
 	return OK;
 }
 
-enum error dossier_follow(struct dossier *dossier)
+/* All that follows from the rest but the sizes of security.json. */
+static void follow(struct dossier *dossier)
 {
 	struct device *device = &dossier->device;
 	const struct version *current = dossier_current(dossier);
@@ -243,6 +268,11 @@ enum error dossier_follow(struct dossier *dossier)
 						      : current->escrowed_at;
 	device->token_size =
 		current ? (uint32_t)BASE64_ENCODED((size_t)current->token_size) + 1 : 0;
+}
+
+enum error dossier_follow(struct dossier *dossier)
+{
+	follow(dossier);
 	return dossier_measure(dossier);
 }
 
@@ -262,16 +292,36 @@ static enum error settle_retrieval(struct tx *tx, struct dossier *dossier, int64
 	return store_device_save(tx, device);
 }
 
+/* Of a token alone: what is known of the device besides is as it was, and as long. */
+static enum error follow_token(struct dossier *dossier)
+{
+	struct device *device = &dossier->device;
+	uint32_t story;
+	follow(dossier);
+	TRY(measure_story(dossier, &story));
+	device->security_size += story - dossier->story;
+	device->sealed_size += story - dossier->story;
+	return OK;
+}
+
+static enum error follow_changes(struct tx *tx, struct dossier *dossier)
+{
+	if (dossier->extent == DOSSIER_TOKEN && !dossier->rebound &&
+	    facts_equal(&dossier->facts, &dossier->stored))
+		return follow_token(dossier);
+	if (dossier->extent == DOSSIER_RETRIEVAL)
+		TRY(load_facts(tx, dossier));
+	TRY(load_versions(tx, dossier));
+	return dossier_follow(dossier);
+}
+
 enum error dossier_settle(struct tx *tx, struct dossier *dossier, int64_t now)
 {
 	enum status before = dossier->device.status;
 	if (dossier->read_only && !dossier->rebound)
 		return settle_retrieval(tx, dossier, now);
 	uint32_t token_size = dossier->device.token_size;
-	if (dossier->brief)
-		TRY(load_facts(tx, dossier));
-	TRY(load_versions(tx, dossier));
-	TRY(dossier_follow(dossier));
+	TRY(follow_changes(tx, dossier));
 	struct device *device = &dossier->device;
 	const struct version *current = dossier_current(dossier);
 

@@ -187,7 +187,7 @@ static enum error record_item(struct tx *tx, const struct batch *batch, struct i
 		item->state = LEAVES;
 		return record_refusal(tx, batch, item);
 	}
-	enum error result = dossier_brief(tx, item->id, &dossier);
+	enum error result = dossier_load_for(tx, DOSSIER_RETRIEVAL, item->id, &dossier);
 	if (!result)
 		result = token_exported(tx, batch->escrow, &dossier, batch->actor, &item->version,
 					batch->order->where, batch->now);

@@ -29,7 +29,7 @@ static enum error retrieve_apply(struct tx *tx, void *context)
 {
 	struct job *job = context;
 	SCOPED(dossier_free) struct dossier dossier;
-	TRY(dossier_brief(tx, job->id, &dossier));
+	TRY(dossier_load_for(tx, DOSSIER_RETRIEVAL, job->id, &dossier));
 	const struct version *current = dossier_current(&dossier);
 	TRY(token_retrieved(tx, job->escrow, &dossier, job->actor, job->opened, NULL, job->now));
 	return current ? dossier_settle(tx, &dossier, job->now) : OK;
@@ -98,7 +98,7 @@ static enum error escrow_apply(struct tx *tx, void *context)
 {
 	struct job *job = context;
 	SCOPED(dossier_free) struct dossier dossier;
-	TRY(dossier_load(tx, job->id, &dossier));
+	TRY(dossier_load_for(tx, DOSSIER_TOKEN, job->id, &dossier));
 	struct prerequisites prerequisites =
 		rules_prerequisites(&dossier.facts, dossier.device.user_enrolled);
 	if (prerequisites.needs != PREREQUISITES_MET) {

@@ -115,6 +115,13 @@ enum error versions_have(struct tx *, const char *udid, const uint8_t mac[static
 
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
+/* How much of it is here. */
+enum extent {
+	DOSSIER_WHOLE,
+	DOSSIER_TOKEN, /* of its versions the current one, if there is any, and those that were added */
+	DOSSIER_RETRIEVAL, /* of its versions the current one, of its facts none */
+};
+
 struct dossier {
 	struct device device;
 	struct facts facts;
@@ -123,9 +130,10 @@ struct dossier {
 	bool renamed;		  /* facts that /search shows may have changed */
 	bool anew;		  /* added to the store by this change: it has no names yet */
 	bool rebound;		  /* it has another client certificate */
-	bool brief;		  /* of its versions the current one is here, of its facts none */
-	bool read_only;		  /* brief, its token left, and its versions are as they were */
-	int64_t retrieved_before; /* a brief one's device.retrieved_at, as it was loaded */
+	bool read_only;		  /* its token left, and its versions are as they were */
+	enum extent extent;
+	int64_t retrieved_before; /* DOSSIER_RETRIEVAL: device.retrieved_at, as it was loaded */
+	uint32_t story;		  /* DOSSIER_TOKEN: json_security_story(), as it was loaded */
 	struct facts stored;	  /* its facts, as they were loaded */
 };
 
@@ -142,11 +150,14 @@ enum error dossier_load(struct tx *, int64_t id, struct dossier *);
 enum error dossier_find(struct tx *, const char *udid, struct dossier *);
 
 /*
- * What a retrieval needs of it: so that it costs the same whatever else is known of the device, and
- * however many versions it has. dossier_settle() reads the rest where something else changed.
+ * What a retrieval needs of it, and what an escrow does: so that they cost the same however many versions
+ * there are, and a retrieval whatever else is known of the device. dossier_settle() reads the rest where
+ * something else changed.
  */
-enum error dossier_brief(struct tx *, int64_t id, struct dossier *);
-enum error dossier_find_brief(struct tx *, const char *udid, struct dossier *);
+enum error dossier_load_for(struct tx *, enum extent, int64_t id, struct dossier *);
+enum error dossier_find_for(struct tx *, enum extent, const char *udid, struct dossier *);
+/* This version was added to the store. ERR_MEMORY. */
+enum error dossier_add(struct dossier *, const struct version *);
 
 /* A new device, not yet known to the store. `likely`: the status that it will most likely have. */
 enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, enum status likely,

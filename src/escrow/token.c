@@ -140,7 +140,7 @@ static enum error confirm(struct tx *tx, struct escrow *escrow, struct dossier *
 }
 
 /* Adds a version, whose times the caller has set, and puts it on the trail. */
-static enum error add_version(struct tx *tx, struct escrow *escrow, const struct dossier *dossier,
+static enum error add_version(struct tx *tx, struct escrow *escrow, struct dossier *dossier,
 			      const struct actor *actor, const struct sealed *sealed,
 			      const char *reason, int64_t now, struct version *version)
 {
@@ -152,6 +152,7 @@ static enum error add_version(struct tx *tx, struct escrow *escrow, const struct
 	memcpy(version->mac, sealed->mac, sizeof version->mac);
 	memcpy(version->digest, sealed->digest, sizeof version->digest);
 	TRY(store_version_add(tx, version, sealed->blob.data, sealed->blob.len));
+	TRY(dossier_add(dossier, version));
 	char blob[2 * STORE_DIGEST + 1];
 	hex_write(version->digest, sizeof version->digest, blob);
 	return trail_add(tx, escrow,
@@ -190,7 +191,7 @@ enum error token_put(struct tx *tx, struct escrow *escrow, struct dossier *dossi
 
 	struct version older = {.number = 0};
 	enum error replay = ERR_NOT_FOUND;
-	if (dossier->count)
+	if (device->last_version)
 		replay = store_version_with_mac(tx, device->id, sealed->mac, &older);
 	effect->replay = replay == OK;
 	if (replay == OK)
@@ -423,7 +424,7 @@ static enum error leaves(struct tx *tx, struct escrow *escrow, struct dossier *d
 	TRY(token_still(dossier, opened->id));
 	if (current)
 		dossier->device.retrieved_at = now;
-	dossier->read_only = dossier->brief && current && current->verified;
+	dossier->read_only = dossier->extent == DOSSIER_RETRIEVAL && current && current->verified;
 	if (current && !current->verified) {
 		memcpy(current->mac, opened->mac, sizeof current->mac);
 		current->token_size = opened->token_size;

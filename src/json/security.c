@@ -91,6 +91,21 @@ static enum error put_reasons(json_t *to, const struct json_security *security)
 	return OK;
 }
 
+/* What has happened, and what it amounts to. */
+static enum error put_story(json_t *escrow, const struct json_security *security)
+{
+	const struct device *device = security->device;
+	TRY(put_words(escrow, "Status", status_word(device->status)));
+	TRY(put_reasons(escrow, security));
+	TRY(put_known_time(escrow, "EscrowedAt", device->escrowed_at));
+	TRY(put_time(escrow, "RetrievedAt", device->retrieved_at));
+	TRY(put_time(escrow, "ProvenAt", device->proven_at));
+	TRY(put_versions(escrow, security->versions, security->version_count));
+	TRY(put_time(escrow, "EnrolledAt", device->enrolled_at));
+	TRY(put_time(escrow, "ReenrolledAt", device->reenrolled_at));
+	return put_time(escrow, "CheckedOutAt", device->checked_out_at);
+}
+
 static enum error put_escrow(json_t *to, const struct json_security *security)
 {
 	const struct device *device = security->device;
@@ -103,15 +118,7 @@ static enum error put_escrow(json_t *to, const struct json_security *security)
 	TRY(put(escrow, "DeviceId", json_integer(device->id)));
 	for (int name = FACT_MODEL; name <= FACT_USER_ENROLLMENT; name++)
 		TRY(put_fact(escrow, security->facts, (enum fact_name)name));
-	TRY(put_words(escrow, "Status", status_word(device->status)));
-	TRY(put_reasons(escrow, security));
-	TRY(put_known_time(escrow, "EscrowedAt", device->escrowed_at));
-	TRY(put_time(escrow, "RetrievedAt", device->retrieved_at));
-	TRY(put_time(escrow, "ProvenAt", device->proven_at));
-	TRY(put_versions(escrow, security->versions, security->version_count));
-	TRY(put_time(escrow, "EnrolledAt", device->enrolled_at));
-	TRY(put_time(escrow, "ReenrolledAt", device->reenrolled_at));
-	TRY(put_time(escrow, "CheckedOutAt", device->checked_out_at));
+	TRY(put_story(escrow, security));
 	return put_time(escrow, "FactsAt", security->facts_at);
 }
 
@@ -175,6 +182,16 @@ enum error json_security_growth_retrieved(int64_t at, uint32_t *out)
 	TRY(put(root, "Escrow", escrow));
 	TRY(put_time(escrow, "RetrievedAt", at));
 	return growth(root, out);
+}
+
+enum error json_security_story(const struct json_security *security, uint32_t *out)
+{
+	SCOPED(parse_free) json_t *root = json_object();
+	json_t *escrow = json_object();
+	TRY(put(root, "BootstrapTokenEscrowStatus", json_boolean(security->given)));
+	TRY(put(root, "Escrow", escrow));
+	TRY(put_story(escrow, security));
+	return put_length(root, LAYOUT, out);
 }
 
 enum error json_security_sizes(const struct json_security *security, uint32_t *plain,

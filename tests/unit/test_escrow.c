@@ -239,6 +239,79 @@ static void each_retrieval_shows(void **state)
 	assert_shows_retrieval(f, &before);
 }
 
+static void say(void *context, const char *sentence)
+{
+	(void)context;
+	puts(sentence);
+}
+
+#define SET(token)                                                                                 \
+	FROM(UDID, "SetBootstrapToken", "<key>BootstrapToken</key><data>" token "</data>")
+#define ONE_CERTIFICATE                                                                            \
+	"Identity: 0011223344556677889900112233445566778899001122334455667788990011\n\n"
+#define OTHER_CERTIFICATE                                                                          \
+	"Identity: 1111223344556677889900112233445566778899001122334455667788990011\n\n"
+
+/*
+ * Whatever comes, in whatever state the device is: both files are as long as stat(2) says, and list all
+ * versions. The sizes are worked out from what changed alone.
+ */
+static void each_escrow_shows(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		enum writer_target target;
+		const char *text, *word;
+		int versions;
+	} steps[] = {
+		{WRITER_TOKEN, TOKEN_1 "\n", "escrowed", 1},
+		{WRITER_TOKEN, TOKEN_2 "\n", "escrowed", 2},
+		{WRITER_TOKEN, TOKEN_2 "\n", "escrowed", 2},
+		{WRITER_CHECKIN, SET(TOKEN_1), "escrowed", 3},
+		{WRITER_CHECKIN, FROM(UDID, "SetBootstrapToken", ""), "not_escrowed", 3},
+		{WRITER_TOKEN, TOKEN_1 "\n", "escrowed", 4},
+		{WRITER_TOKEN, TOKEN_2 "\n", "escrowed", 5},
+		{WRITER_CHECKIN, FROM(UDID, "GetBootstrapToken", ""), "escrowed", 5},
+		{WRITER_CHECKIN, FROM(UDID, "CheckOut", ""), "unenrolled", 5},
+		{WRITER_CHECKIN, SET(TOKEN_1), "escrowed", 6},
+		{WRITER_CHECKIN, FROM(UDID, "CheckOut", ""), "unenrolled", 6},
+		{WRITER_CHECKIN, SET(TOKEN_1), "escrowed", 6},
+		{WRITER_CHECKIN, ONE_CERTIFICATE SET(TOKEN_2), "escrowed", 7},
+		{WRITER_CHECKIN, OTHER_CERTIFICATE SET(TOKEN_2), "escrowed", 7},
+		{WRITER_CHECKIN, ONE_CERTIFICATE SET(TOKEN_1), "escrowed", 8},
+		{WRITER_SECURITY, "{\"OSVersion\": \"14.1\", \"UserApprovedEnrollment\": false}",
+		 "escrowed", 8},
+		{WRITER_CHECKIN, SET(TOKEN_2), "escrowed", 9},
+		{WRITER_CHECKIN, FROM(UDID, "Authenticate", PAIR("OSVersion", "15.2.1")),
+		 "escrowed", 9},
+		{WRITER_CHECKIN,
+		 FROM(UDID, "TokenUpdate", "<key>AwaitingConfiguration</key><true/>"), "stale", 9},
+		{WRITER_CHECKIN, SET(TOKEN_2), "escrowed", 9},
+		{WRITER_CHECKIN, SET(TOKEN_1), "escrowed", 10},
+		{WRITER_TOKEN, TOKEN_2 "\n", "escrowed", 11},
+	};
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		SCOPED(bytes_free) struct bytes text = {0}, sealed = {0};
+		assert_int_equal(write_to(f, steps[i].target, steps[i].text), OK);
+		assert_string_equal(word(f), steps[i].word);
+		assert_int_equal(escrow_security(f->escrow, f->device.id, &text, &f->device), OK);
+		assert_int_equal(text.len, f->device.security_size);
+		sealed_text(f, &sealed);
+		int versions = 0;
+		const char *at = (const char *)text.data;
+		while ((at = strstr(at, "\"Number\": ")) != NULL) {
+			at++;
+			versions++;
+		}
+		assert_int_equal(versions, steps[i].versions);
+	}
+	struct escrow_verified verified;
+	assert_int_equal(
+		escrow_verify(f->escrow, &(struct escrow_verifying){.finding = say}, &verified),
+		OK);
+	assert_int_equal(verified.findings, 0);
+}
+
 static void unrecorded_not_done(void **state)
 {
 	struct fixture *f = *state;
@@ -841,12 +914,6 @@ static void user_enrollment_refused(void **state)
 	assert_int_equal(escrow_device_named(f->escrow, "E-1", &device), ERR_NOT_FOUND);
 }
 
-static void say(void *context, const char *sentence)
-{
-	(void)context;
-	puts(sentence);
-}
-
 static void verify_is_clean(void **state)
 {
 	struct fixture *f = *state;
@@ -931,6 +998,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		MOUNTED(retrieve_records_first),
 		MOUNTED(each_retrieval_shows),
+		MOUNTED(each_escrow_shows),
 		MOUNTED(unrecorded_not_done),
 		MOUNTED(retrieve_in_secret),
 		MOUNTED(export_in_secret),
