@@ -4,6 +4,7 @@
  * its own.
  *
  *	emptyfs [-s] N MOUNTPOINT DEVICE
+ *	limitfs N MOUNTPOINT DEVICE escrow|retrieval FILE KEY.pem CERTIFICATE.pem...
  *
  * N devices, each /devices/UDID/{security.json,bootstrap_status,token}. All devices' files are the
  * same: they are those in DEVICE, a device's directory in some mount. Names and inode numbers are
@@ -11,12 +12,18 @@
  * mount has it: read-only, all of it kept, with history/ in each device. Runs in the foreground until
  * it is unmounted.
  *
+ * limitfs is the same program, which seals when a token is written, or opens a seal when one is opened,
+ * and then commits what a store would write of it. No filesystem that keeps the contract can do with less;
+ * and it takes longer than these take alone, each with the processor's caches for itself.
+ *
  * What the kernel is told is what src/fs tells it (timeouts, capabilities, kept pages, workers and
  * their loop), so that only the work of answering differs. Where the kernel can be spared a
  * request it is spared: a descriptor that is only read is not flushed. Listings aren't kept: new
  * devices come without a call through the mount.
  */
 #define FUSE_USE_VERSION 35
+#include "limit.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -165,7 +172,10 @@ static void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *in
 	info->direct_io = !kept || !reads;
 	info->keep_cache = kept;
 	info->noflush = reads;
-	fuse_reply_open(req, info);
+	if (reads && file_of(number) == TOKEN && limit_retrieval && !limit_retrieval())
+		fuse_reply_err(req, EIO);
+	else
+		fuse_reply_open(req, info);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
@@ -184,7 +194,10 @@ static void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_
 	(void)bytes;
 	(void)offset;
 	(void)info;
-	fuse_reply_write(req, size);
+	if (limit_escrow && !limit_escrow())
+		fuse_reply_err(req, EIO);
+	else
+		fuse_reply_write(req, size);
 }
 
 static void op_done(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
@@ -340,8 +353,10 @@ int main(int argc, char **argv)
 	tree.sealed = argc > 1 && strcmp(argv[1], "-s") == 0;
 	argv += tree.sealed;
 	argc -= tree.sealed;
-	if (argc != 4) {
-		fprintf(stderr, "usage: emptyfs [-s] N MOUNTPOINT DEVICE\n");
+	if (limit_prepare ? argc < 8 || tree.sealed : argc != 4) {
+		fprintf(stderr, "usage: emptyfs [-s] N MOUNTPOINT DEVICE\n"
+				"       limitfs N MOUNTPOINT DEVICE escrow|retrieval FILE KEY.pem "
+				"CERTIFICATE.pem...\n");
 		return 2;
 	}
 	tree.devices = strtoull(argv[1], NULL, 10);
@@ -349,5 +364,10 @@ int main(int argc, char **argv)
 	for (int file = SECURITY; file < FILES; file++)
 		if (read_content(argv[3], file))
 			return 1;
-	return serve(argv[2]);
+	if (limit_prepare && limit_prepare(argv + 4, argc - 4))
+		return 1;
+	int status = serve(argv[2]);
+	if (limit_free)
+		limit_free();
+	return status;
 }

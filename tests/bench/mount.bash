@@ -106,6 +106,12 @@ ready() {
 	live | snapshot) store ;;
 	floor) store; [ -d "$T/device" ] || { mounted live; copied "$T/mnt/live" "$T/device"; } ;;
 	ten | sealed) store_of_ten ;;
+	limit_*)
+		ready floor
+		store_of_ten
+		rm -f "$T/$1".db*
+		sqlite3 "$T/ten/escrow.db" ".backup $T/$1.db"
+		;;
 	floor_ten) [ -d "$T/device.ten" ] || { mounted ten; copied "$T/mnt/ten" "$T/device.ten"; } ;;
 	floor_sealed) [ -d "$T/device.sealed" ] || { mounted sealed; copied "$T/mnt/sealed" "$T/device.sealed"; } ;;
 	gocryptfs)
@@ -126,6 +132,7 @@ serve() {
 	ten) set -- "$@" "$ESCROWFS" mount -f "$T/ten" "$at" ;;
 	sealed) set -- "$@" "$ESCROWFS" mount -f -o sealed "$T/ten" "$at" ;;
 	floor) set -- "$@" "$BUILD/bench/emptyfs" "$N" "$at" "$T/device" ;;
+	limit_*) set -- "$@" "$BUILD/bench/limitfs" "$N" "$at" "$T/device" "${1#limit_}" "$T/$1.db" "$STORE.key.pem" "$STORE.recovery.pem" ;;
 	floor_ten) set -- "$@" "$BUILD/bench/emptyfs" "$TEN" "$at" "$T/device.ten" ;;
 	floor_sealed) set -- "$@" "$BUILD/bench/emptyfs" -s "$TEN" "$at" "$T/device.sealed" ;;
 	gocryptfs) set -- "$@" gocryptfs -fg -q -passfile "$T/password" "$T/cipher" "$at" ;;

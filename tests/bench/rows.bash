@@ -132,15 +132,19 @@ retrieve_many() {
 
 # ---- how much of a target there is to be had: there is nothing of escrowfs in these ----
 
-# limit_one OPERATION ROWS SEAL: with a commit of what has to be written, in place of one line's.
+# limit_one OPERATION ROWS SEAL: the floor that does both, with a commit of what has to be written. P is what
+# these take one after the other.
 limit_one() {
-	local commit seal
+	local commit seal request rows
 	mounted floor
 	part commit; commit=$RATE
 	part "$3"; seal=$RATE
-	client floor floor.all "$1"; F=$(after "$commit" "$seal" "$RATE")
-	P=$RATE
-	part "$2"; E=$(after "$RATE" "$seal" "$P")
+	client floor floor.all "$1"; request=$RATE
+	F=$(after "$commit" "$seal" "$request")
+	part "$2"; rows=$RATE
+	P=$(after "$rows" "$seal" "$request")
+	mounted "limit_$2"
+	client "limit_$2" floor.all "$1"; E=$RATE
 }
 
 # limit_many CLIENTS OPERATION ROWS SEAL: the floor's requests, the seals, and rows of which as many share a
@@ -265,13 +269,13 @@ rows() {
 	walk_row 'rsync -a, sealed' "rsync -a devices/ $SHM/dump" sealed floor_sealed
 	row 'escrow, 1 writer' /s ext4+fsync 'floor>=0.9' escrow_one
 	row 'escrow, 1 writer, of its own rows' /s 'these rows' 'floor>=0.9' escrow_rows
-	row 'limit: escrow, 1 writer' /s 'the requests' 'floor>=0.9' limit_one escrow escrow seal
+	row 'limit: escrow, 1 writer' /s 'their sum' 'floor>=0.9' limit_one escrow escrow seal
 	row 'escrow, 8 writers, of 1' /s sealing 'floor>=4|peer>=0.8' escrow_many 8
 	row 'escrow, 64 writers, of 1' /s sealing 'floor>=8|peer>=0.8' escrow_many 64
 	row 'limit: escrow, 64 writers, of sealing' /s 'the requests' 'floor>=0.8' limit_many 64 escrow escrow seal
 	row 'retrieval, 1 reader' /s SQLite 'floor>=0.9' retrieve_one
 	row 'retrieval, 1 reader, of its own rows' /s 'these rows' 'floor>=0.9' retrieve_rows
-	row 'limit: retrieval, 1 reader' /s 'the requests' 'floor>=0.9' limit_one retrieve retrieval open
+	row 'limit: retrieval, 1 reader' /s 'their sum' 'floor>=0.9' limit_one retrieve retrieval open
 	row 'retrieval, 8 readers, of opening alone' /s - 'floor>=0.8' retrieve_many 8
 	row 'retrieval, 64 readers, of opening alone' /s - 'floor>=0.8' retrieve_many 64
 	row 'limit: retrieval, 64 readers, of opening' /s 'the requests' 'floor>=0.8' limit_many 64 retrieve retrieval open
