@@ -164,10 +164,10 @@ void store_view_end(struct tx *);
  */
 enum error store_look(struct store *, struct tx **);
 /*
- * The same two, for what is asked right before a change or right after it. Where nobody commits just
- * then, they get the connection that does: it alone keeps its pages from one change to the next, and
- * all others read theirs anew. Who wants to commit waits until they are ended, so their holder makes no
- * change, waits for nothing, and ends them soon. The state of the view is that of its first question.
+ * The same two, for what is asked around changes. While one caller after the other makes them, alone each
+ * time, who asks between gets the connection that commits: it keeps its pages from one change to the next,
+ * and all others read theirs anew. Who comes to commit meanwhile waits; so its holder makes no change, waits
+ * for nothing but the disk, and ends it soon. The state of the view is that of its first question.
  */
 enum error store_view_beside(struct store *, struct tx **);
 enum error store_look_beside(struct store *, struct tx **);

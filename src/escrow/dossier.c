@@ -311,7 +311,9 @@ static enum error follow_changes(struct tx *tx, struct dossier *dossier)
 		return follow_token(dossier);
 	if (dossier->extent == DOSSIER_RETRIEVAL)
 		TRY(load_facts(tx, dossier));
-	TRY(load_versions(tx, dossier));
+	/* A new device's are here, unless a merge added them, which adds all of them by itself. */
+	if (!dossier->anew || !dossier->count)
+		TRY(load_versions(tx, dossier));
 	return dossier_follow(dossier);
 }
 

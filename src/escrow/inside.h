@@ -115,7 +115,10 @@ enum error versions_have(struct tx *, const char *udid, const uint8_t mac[static
 
 /* ---- dossier.c: a device with all that is known of it, in a transaction ---- */
 
-/* How much of it is here. */
+/*
+ * How much of it is here. Who changes a version of a DOSSIER_TOKEN changes it here, too, and who adds one
+ * calls dossier_add(): what its files grow by is worked out from that, and the store's are not read again.
+ */
 enum extent {
 	DOSSIER_WHOLE,
 	DOSSIER_TOKEN, /* of its versions the current one, if there is any, and those that were added */
@@ -170,8 +173,9 @@ enum error dossier_create(struct tx *, const char *udid, bool user_enrolled, enu
 enum error dossier_settle(struct tx *, struct dossier *, int64_t now);
 
 /*
- * Sets what follows from the rest: the word, the sizes of its files, and when its token was escrowed. A
- * part of dossier_settle(), which sees to their times as well.
+ * Sets what follows from the rest, all of which is here: the word, the sizes of its files, and when its
+ * token was escrowed. dossier_settle() does that, or as much of it as can have changed, and sees to their
+ * times as well.
  */
 enum error dossier_follow(struct dossier *);
 
@@ -180,7 +184,7 @@ int dossier_names(const struct dossier *, enum name_kind, char folded[static 2][
 
 /* The text of security.json; `sealed`: as a sealed mount shows it. The caller frees. */
 enum error dossier_security(const struct dossier *, bool sealed, struct bytes *text);
-/* Sets the sizes of both. Part of dossier_settle(). */
+/* Sets the sizes of both, by writing all of it. */
 enum error dossier_measure(struct dossier *);
 
 /* ---- rendering.c ---- */
@@ -247,7 +251,7 @@ enum error sealing_load(struct escrow *);
 enum error sealing_follow(struct escrow *, struct tx *);
 /* The same in a view of its own. */
 enum error sealing_follow_now(struct escrow *);
-/* Whether there is need of that; it only asks. */
+/* Whether there is no need of that; it only asks. */
 enum error sealing_is_known(struct escrow *, struct tx *, bool *out);
 
 /*
@@ -349,7 +353,8 @@ enum error token_put(struct tx *, struct escrow *, struct dossier *, const struc
 
 /*
  * Keeps a token that was given away (sealed.at) before the last change: as a version that has ended,
- * unless it is one of the device's versions already. ERR_CHANGED as token_put().
+ * unless it is one of the device's versions already. Of a DOSSIER_WHOLE: it ended when the next of them
+ * came. ERR_CHANGED as token_put().
  */
 enum error token_keep_past(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 			   const struct sealed *, const char *how, int64_t now, struct effect *);

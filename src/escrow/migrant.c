@@ -229,7 +229,7 @@ static enum error join_past(struct tx *tx, struct migrant_arrival *this, const s
 			    int64_t now)
 {
 	struct arrived *arrived = &this->base.arrived;
-	struct dossier dossier = {.device = *past, .current = -1};
+	SCOPED(dossier_free) struct dossier dossier = {.device = *past, .current = -1};
 	struct sealed sealed = this->sealed;
 	struct effect effect;
 	bool known;

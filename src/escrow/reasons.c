@@ -231,7 +231,8 @@ void reasons_of(const struct dossier *dossier, const struct prerequisites *prere
 			 "token works after all and the word is escrowed again.");
 		break;
 	case STATUS_ESCROWED:
-		say_escrowed(dossier, out);
+		if (dossier->current >= 0) /* or somebody edited the store */
+			say_escrowed(dossier, out);
 		break;
 	case STATUS_NOT_SUPPORTED:
 	case STATUS_NOT_ELIGIBLE:

@@ -187,8 +187,8 @@ enum error json_security_growth_retrieved(int64_t at, uint32_t *out)
 enum error json_security_story(const struct json_security *security, uint32_t *out)
 {
 	SCOPED(parse_free) json_t *root = json_object();
-	json_t *escrow = json_object();
 	TRY(put(root, "BootstrapTokenEscrowStatus", json_boolean(security->given)));
+	json_t *escrow = json_object();
 	TRY(put(root, "Escrow", escrow));
 	TRY(put_story(escrow, security));
 	return put_length(root, LAYOUT, out);

@@ -6,9 +6,11 @@
 #include "seal.h"
 
 #include "seal/algorithms.h"
-#include "seal/openssl.h"
+#include "seal/inside.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include <limits.h>
@@ -33,11 +35,17 @@ enum error seal_digest2(const void *a, size_t a_len, const void *b, size_t b_len
 static enum error mac(const uint8_t *key, size_t key_len, const void *bytes, size_t n,
 		      uint8_t out[static SEAL_DIGEST])
 {
+	OSSL_PARAM parameters[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_PROPERTIES,
+						 (char[]){PUBLIC_PROPERTIES}, 0),
+		OSSL_PARAM_construct_end(),
+	};
 	const struct algorithms *known = algorithms();
-	SCOPED(scoped_mac_ctx) EVP_MAC_CTX *ctx = known ? EVP_MAC_CTX_dup(known->hmac) : NULL;
+	SCOPED(scoped_mac_ctx) EVP_MAC_CTX *ctx = known ? EVP_MAC_CTX_new(known->hmac) : NULL;
 	size_t len;
-	if (!ctx || !EVP_MAC_init(ctx, key, key_len, NULL) || !EVP_MAC_update(ctx, bytes, n) ||
-	    !EVP_MAC_final(ctx, out, &len, SEAL_DIGEST))
+	if (!ctx || !EVP_MAC_init(ctx, key, key_len, parameters) ||
+	    !EVP_MAC_update(ctx, bytes, n) || !EVP_MAC_final(ctx, out, &len, SEAL_DIGEST))
 		return fail(ERR_MEMORY, "no MAC could be made (%s)", openssl_reason());
 	return OK;
 }

@@ -54,8 +54,9 @@ struct writer {
 	struct job *first, **last; /* in the order of arrival */
 	bool busy;		   /* somebody has the connection: who has it has these two */
 	int64_t streak, ended;	   /* since when there was no gap; the end of the last commit */
-	bool wanted;		   /* somebody is to have it before all others */
-	pthread_cond_t released;   /* for who wants it */
+	bool alone;  /* that was one change, which its caller committed, and nobody waited */
+	bool wanted; /* somebody is to have it before all others */
+	pthread_cond_t released; /* for who wants it */
 	bool closing;
 	store_waits *waits;
 	void *waits_context;
@@ -165,7 +166,7 @@ void writer_rest(struct store *);
 enum error writer_go_on(struct store *);
 /* Does what still waits, and ends the thread. The connection is closed. */
 void writer_stop(struct store *);
-/* The connection, until writer_release(), if nobody wants it; else NULL. */
+/* The connection, until writer_release(), if changes have come singly of late; else NULL. */
 struct tx *writer_borrow(struct store *);
 /* In between nobody commits. For one thread. */
 void writer_hold(struct store *);

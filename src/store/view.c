@@ -5,7 +5,7 @@
  * open: its views take turns.
  *
  * Whenever another connection commits, SQLite drops all pages that a connection keeps. What is asked
- * around a change is asked of the connection that makes it, as long as that one is idle.
+ * around a change is asked of the connection that makes it, as long as nobody else wants that one.
  */
 #include "inside.h"
 

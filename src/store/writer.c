@@ -38,6 +38,7 @@
 /* ns: between commits, enough for another process to come in; and how long there may be none. */
 #define GAP INT64_C(300000)
 #define STREAK INT64_C(100000000)
+#define LATELY INT64_C(10000000) /* ns: the last change belongs to what is done now */
 
 struct job {
 	store_apply *apply;
@@ -255,14 +256,20 @@ static void release(struct writer *writer)
 		pthread_cond_signal(&writer->arrived);
 }
 
-/* It makes no sentence of it: to be busy is no failure. */
+/*
+ * Where changes come together it is no gain, and one that reads from a slow disk would keep the others
+ * waiting; where there are none, who walks through all devices would fill its cache with what no change
+ * needs. It makes no sentence of it: to be busy is no failure.
+ */
 struct tx *writer_borrow(struct store *store)
 {
 	struct writer *writer = &store->writer;
 	if (!writer->running)
 		return NULL;
+	int64_t now = time_now();
 	pthread_mutex_lock(&writer->mutex);
-	bool idle = !writer->busy && !writer->wanted && !writer->first;
+	bool idle = !writer->busy && !writer->wanted && !writer->first && writer->alone &&
+		    now - writer->ended < LATELY && now >= writer->ended;
 	if (idle)
 		writer->busy = true;
 	pthread_mutex_unlock(&writer->mutex);
@@ -303,6 +310,7 @@ static void *commit_jobs(void *context)
 		pthread_mutex_unlock(&writer->mutex);
 		commit(writer, batch);
 		pthread_mutex_lock(&writer->mutex);
+		writer->alone = false;
 		release(writer);
 	}
 	pthread_mutex_unlock(&writer->mutex);
@@ -355,6 +363,7 @@ static enum error commit_alone(struct writer *writer, struct job *job)
 	step_aside(writer);
 	commit(writer, job);
 	pthread_mutex_lock(&writer->mutex);
+	writer->alone = !writer->first;
 	release(writer);
 	pthread_mutex_unlock(&writer->mutex);
 	return job->result ? fail(job->result, "%s", job->why) : OK;

@@ -1002,6 +1002,19 @@ static void beside_a_commit(void **state)
 	sem_destroy(&gate.open);
 }
 
+/* The connection that commits, right after a change. (This thread may have been kept from the processor.) */
+static struct tx *borrowed(struct store *store)
+{
+	struct tx *tx = NULL;
+	for (int tries = 0; tries < 100 && tx != store->writer.tx; tries++) {
+		store_view_scoped(&tx);
+		assert_int_equal(store_change(store, line_apply, NULL), OK);
+		assert_int_equal(store_view_beside(store, &tx), OK);
+	}
+	assert_ptr_equal(tx, store->writer.tx);
+	return tx;
+}
+
 /* What is to be committed meanwhile waits, and comes when it is over, whoever commits it. */
 static void commit_beside_a_view(void **state)
 {
@@ -1010,19 +1023,44 @@ static void commit_beside_a_view(void **state)
 	struct caller changing = {.store = f->store, .apply = thread_apply, .context = &ran};
 	struct trail_end end;
 	{
-		SCOPED(store_view_scoped) struct tx *tx = NULL;
-		assert_int_equal(store_view_beside(f->store, &tx), OK);
+		SCOPED(store_view_scoped) struct tx *tx = borrowed(f->store);
 		assert_int_equal(store_trail_end(tx, &end), OK);
 		assert_int_equal(pthread_create(&thread, NULL, changes_once, &changing), 0);
 		usleep(50000);
-		assert_int_equal(trail_lines(f->store), 0);
-		assert_int_equal(lines_beside(f->store), 0);
+		assert_int_equal(trail_lines(f->store), end.seq);
+		assert_int_equal(lines_beside(f->store), end.seq);
 	}
 	pthread_join(thread, NULL);
 	assert_int_equal(changing.result, OK);
-	assert_int_equal(lines_beside(f->store), 1);
+	assert_int_equal(lines_beside(f->store), end.seq + 1);
 	assert_int_equal(store_change(f->store, line_apply, NULL), OK);
-	assert_int_equal(lines_beside(f->store), 2);
+	assert_int_equal(lines_beside(f->store), end.seq + 2);
+}
+
+static bool is_borrowed(struct store *store)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_look_beside(store, &tx), OK);
+	return tx == store->writer.tx;
+}
+
+/* Only right after a change that was alone: not where they come together, nor where there are none. */
+static void borrowed_between_single_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct change *one, *two;
+	usleep(50000);
+	assert_false(is_borrowed(f->store));
+	for (int tries = 0; tries < 10; tries++) {
+		SCOPED(store_view_scoped) struct tx *tx = borrowed(f->store);
+		assert_int_equal(store_change_begin(f->store, line_apply, NULL, &one), OK);
+		assert_int_equal(store_change_begin(f->store, line_apply, NULL, &two), OK);
+		store_view_scoped(&tx);
+		tx = NULL;
+		assert_int_equal(store_change_wait(one), OK);
+		assert_int_equal(store_change_wait(two), OK);
+		assert_false(is_borrowed(f->store));
+	}
 }
 
 /* Another process commits: it is seen, though the connection keeps its pages. */
@@ -1030,11 +1068,14 @@ static void beside_another_process(void **state)
 {
 	struct fixture *f = *state;
 	struct store *other;
-	assert_int_equal(lines_beside(f->store), 0);
 	assert_int_equal(store_open(f->path, STORE_SHARE, NULL, &other), OK);
 	assert_int_equal(store_start(other), OK);
-	assert_int_equal(store_change(other, line_apply, NULL), OK);
-	assert_int_equal(lines_beside(f->store), 1);
+	for (int64_t i = 1; i <= 20; i += 2) {
+		assert_int_equal(store_change(f->store, line_apply, NULL), OK);
+		assert_int_equal(lines_beside(f->store), i);
+		assert_int_equal(store_change(other, line_apply, NULL), OK);
+		assert_int_equal(lines_beside(f->store), i + 1);
+	}
 	store_close(other);
 }
 
@@ -1046,15 +1087,16 @@ static void beside_stays_as_it_was(void **state)
 	struct trail_end end;
 	assert_int_equal(store_open(f->path, STORE_SHARE, NULL, &other), OK);
 	assert_int_equal(store_start(other), OK);
+	int64_t lines;
 	{
-		SCOPED(store_view_scoped) struct tx *tx = NULL;
-		assert_int_equal(store_view_beside(f->store, &tx), OK);
+		SCOPED(store_view_scoped) struct tx *tx = borrowed(f->store);
 		assert_int_equal(store_trail_end(tx, &end), OK);
+		lines = end.seq;
 		assert_int_equal(store_change(other, line_apply, NULL), OK);
 		assert_int_equal(store_trail_end(tx, &end), OK);
-		assert_int_equal(end.seq, 0);
+		assert_int_equal(end.seq, lines);
 	}
-	assert_int_equal(lines_beside(f->store), 1);
+	assert_int_equal(lines_beside(f->store), lines + 1);
 	store_close(other);
 }
 
@@ -1111,6 +1153,7 @@ int main(void)
 		WITH_STORE(alone_and_behind),
 		WITH_STORE(beside_a_commit),
 		WITH_STORE(commit_beside_a_view),
+		WITH_STORE(borrowed_between_single_changes),
 		WITH_STORE(beside_another_process),
 		WITH_STORE(beside_stays_as_it_was),
 		WITH_STORE(knows_what_it_changed),
