@@ -132,6 +132,11 @@ enum error mdm_write_token(const char *udid, const struct secret *token, struct 
  * half as long. The same token gives the same bytes. The caller frees.
  */
 enum error mdm_write_content(const char *udid, const struct secret *token, struct secret *out);
+/*
+ * What a seal holds, as mdm_read_token() does. What was written as above for this UDID, which is most likely,
+ * is read without libplist, and lies nowhere but in secure memory; out->id says whose it is.
+ */
+enum error mdm_read_content(const char *udid, const uint8_t *, size_t, struct message *out);
 
 /*
  * The size of a token of which only the length of a seal's content is known. Contents are binary, or XML

@@ -369,8 +369,11 @@ enum error token_proves(struct tx *, struct escrow *, struct dossier *, const st
 enum error token_end(struct tx *, struct escrow *, struct dossier *, const struct actor *,
 		     const char *how, int64_t now, struct effect *);
 
-/* The message that an opened seal holds. ERR_BAD_SEAL: none, or one without a token. The caller frees. */
-enum error token_held(const struct secret *content, struct message *out);
+/*
+ * The message that an opened seal holds, for `udid` if all is well, which the caller has to see. ERR_BAD_SEAL:
+ * none, or one without a token. The caller frees.
+ */
+enum error token_held(const char *udid, const struct secret *content, struct message *out);
 
 /*
  * Unseals a version and checks that it is this device's and this version's. One that came from a

@@ -88,7 +88,7 @@ static enum error look_inside(struct escrow *escrow, const char *udid, const str
 	if (!escrow->key)
 		return fail(ERR_NO_KEY, "there is no private key here");
 	TRY(seal_open(escrow->key, seal->data, seal->len, &content));
-	TRY(token_held(&content, &message));
+	TRY(token_held(udid, &content, &message));
 	if (strcasecmp(message.id, udid) != 0)
 		return fail(ERR_BAD_SEAL,
 			    "the seal is another device's, %s; put the file back there",

@@ -350,9 +350,9 @@ enum error token_look_named(struct escrow *escrow, const char *udid, struct devi
 	return look(tx, device, version, blob);
 }
 
-enum error token_held(const struct secret *content, struct message *out)
+enum error token_held(const char *udid, const struct secret *content, struct message *out)
 {
-	if (mdm_read_token(content->data, content->len, out) == ERR_MEMORY)
+	if (mdm_read_content(udid, content->data, content->len, out) == ERR_MEMORY)
 		return ERR_MEMORY;
 	return out->token.len ? OK : fail(ERR_BAD_SEAL, "the seal holds no token");
 }
@@ -390,7 +390,7 @@ enum error token_open(struct escrow *escrow, const struct device *device, struct
 			    fail_why());
 
 	SCOPED(message_free) struct message message = {0};
-	enum error held = token_held(&content, &message);
+	enum error held = token_held(device->udid, &content, &message);
 	if (held)
 		return fail(held, "device %s, version %d: %s", device->udid, version->number,
 			    fail_why());

@@ -1,6 +1,7 @@
 /*
  * MUST: there is nothing of a token in a mold. (test: mold_has_no_token)
  * MUST: what is cast is what libplist writes. (test: cast_as_written)
+ * MUST: what fits is what libplist reads, and nothing else fits. (test: fits_as_read)
  */
 #include "mdm/mold.h"
 
@@ -84,4 +85,36 @@ enum error mold_cast(mold_write *write, const char *udid, const struct secret *t
 	memcpy(out->data + mold.udid_at, udid, udid_len);
 	memcpy(out->data + mold.token_at, token->data, token->len);
 	return OK;
+}
+
+/* Is the text between two places as it is in the mold? */
+static bool is_alike(const uint8_t *text, size_t from, size_t to)
+{
+	return memcmp(text + from, mold.bytes + from, to - from) == 0;
+}
+
+bool mold_fits(const char *udid, const uint8_t *text, size_t len, const uint8_t **token,
+	       size_t *token_len)
+{
+	if (!mold.len || mold.len != len || mold.udid_len != strlen(udid))
+		return false;
+	size_t udid_end = mold.udid_at + mold.udid_len, token_end = mold.token_at + mold.token_len;
+	bool udid_first = mold.udid_at < mold.token_at;
+	*token = text + mold.token_at;
+	*token_len = mold.token_len;
+	return memcmp(text + mold.udid_at, udid, mold.udid_len) == 0 &&
+	       is_alike(text, 0, udid_first ? mold.udid_at : mold.token_at) &&
+	       (udid_first ? is_alike(text, udid_end, mold.token_at)
+			   : is_alike(text, token_end, mold.udid_at)) &&
+	       is_alike(text, udid_first ? token_end : udid_end, len);
+}
+
+void mold_learn(mold_write *write, size_t udid_len, size_t token_len)
+{
+	char udid[UDID_MAX + 1] = {0};
+	if (mold.token_len || udid_len > UDID_MAX)
+		return;
+	memset(udid, NO_UDID, udid_len);
+	if (is_of(udid, udid_len, token_len))
+		(void)make(write, udid_len, token_len);
 }

@@ -11,6 +11,9 @@
  * and what is cast is a copy of it with a device's own in their places. A token that is cast never
  * lies in libplist's memory.
  *
+ * What comes out of a seal is held against the mold likewise: where all but a token is as it is cast for
+ * this device, the token is what stands in its place, and needs no parser.
+ *
  * A thread has one mold, of the lengths that it had to do with last. It takes no lock and is no secret.
  */
 
@@ -24,5 +27,14 @@ typedef enum error mold_write(const char *udid, const struct secret *token, stru
  */
 enum error mold_cast(mold_write *write, const char *udid, const struct secret *token,
 		     struct secret *out);
+
+/*
+ * The token's place in a message that was cast for this UDID; false: nothing is known of one of this length, or
+ * it is another's, or wasn't cast.
+ */
+bool mold_fits(const char *udid, const uint8_t *text, size_t len, const uint8_t **token,
+	       size_t *token_len);
+/* A message with these lengths was read: has a mold of them made, if there is none at all. */
+void mold_learn(mold_write *write, size_t udid_len, size_t token_len);
 
 #endif

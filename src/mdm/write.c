@@ -13,6 +13,7 @@
 #include "mdm/token.h"
 
 #include <plist/plist.h>
+#include <stdio.h>
 #include <string.h>
 
 static void plist_scoped(plist_t *node)
@@ -91,6 +92,27 @@ static enum error write_content(const char *udid, const struct secret *token, st
 enum error mdm_write_content(const char *udid, const struct secret *token, struct secret *out)
 {
 	return mold_cast(write_content, udid, token, out);
+}
+
+/* The token of a message that was cast. */
+static enum error take_cast(const char *udid, const uint8_t *token, size_t len, struct message *out)
+{
+	*out = (struct message){.kind = MESSAGE_SET_BOOTSTRAP_TOKEN};
+	snprintf(out->id, sizeof out->id, "%s", udid);
+	TRY(secret_new(len, &out->token));
+	TRY(secret_add(&out->token, token, len));
+	return mdm_check_token(&out->token);
+}
+
+enum error mdm_read_content(const char *udid, const uint8_t *text, size_t len, struct message *out)
+{
+	const uint8_t *token;
+	size_t token_len;
+	if (mold_fits(udid, text, len, &token, &token_len))
+		return take_cast(udid, token, token_len, out);
+	TRY(mdm_read_token(text, len, out));
+	mold_learn(write_content, strlen(out->id), out->token.len);
+	return OK;
 }
 
 static enum error message_len(encoder *encode, const char *udid, size_t size, size_t *len)

@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <plist/plist.h>
+#include <pthread.h>
 
 static const uint8_t *u8(const char *text)
 {
@@ -427,6 +428,59 @@ static void cast_as_written(void **state)
 	}
 }
 
+/* Reads it both ways: with the same outcome? */
+static bool read_alike(const char *udid, const struct secret *content)
+{
+	SCOPED(message_free) struct message here = {0}, there = {0};
+	enum error read = mdm_read_token(content->data, content->len, &there);
+	return mdm_read_content(udid, content->data, content->len, &here) == read &&
+	       (read || (here.kind == there.kind && strcmp(here.id, there.id) == 0 &&
+			 secret_equal(&here.token, &there.token)));
+}
+
+/* Whole, for another device, with each of its bits another, cut, and with more behind it. */
+static bool all_read_alike(struct secret *content)
+{
+	bool alike = read_alike(UDID, content) && read_alike(UDID, content) &&
+		     read_alike("9353bc9a-5cf9-4c9e-9ad4-8d1e41d5fe3e", content) &&
+		     read_alike("A", content);
+	for (size_t bit = 0; bit < 8 * content->len; bit++) {
+		content->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		alike = alike && read_alike(UDID, content);
+		content->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	alike = alike && secret_add(content, "", 1) == OK && read_alike(UDID, content);
+	content->len -= 2;
+	alike = alike && read_alike(UDID, content);
+	content->len++;
+	return alike;
+}
+
+/* Not in the test's own thread: cmocka's assertions are for that one. */
+static void *reads_in_a_new_thread(void *content)
+{
+	return all_read_alike(content) ? content : NULL;
+}
+
+/* In a thread that has no mold yet and makes one of what it reads; and with what was written before. */
+static void fits_as_read(void **state)
+{
+	static const size_t sizes[] = {165, 192, 192, 31, 300, 192, 1025, 1024};
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		SCOPED(secret_free) struct secret token = {0}, content = {0}, cast = {0};
+		pthread_t thread;
+		void *alike;
+		write_sized(write_by_libplist, sizes[i], &token, &content);
+		assert_int_equal(pthread_create(&thread, NULL, reads_in_a_new_thread, &content), 0);
+		pthread_join(thread, &alike);
+		assert_non_null(alike);
+		assert_true(all_read_alike(&content));
+		assert_int_equal(mdm_write_content(UDID, &token, &cast), OK);
+		assert_true(all_read_alike(&cast));
+	}
+}
+
 /* A mold was made for a token's length before that token came; another's bytes aren't left in it. */
 static void mold_has_no_token(void **state)
 {
@@ -518,6 +572,7 @@ int main(void)
 		cmocka_unit_test(size_of_a_binary_length),
 		cmocka_unit_test(content_of_any_name),
 		cmocka_unit_test(cast_as_written),
+		cmocka_unit_test(fits_as_read),
 		cmocka_unit_test(mold_has_no_token),
 		cmocka_unit_test(xml_goes_out_binary_is_sealed),
 	};
