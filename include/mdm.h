@@ -134,7 +134,8 @@ enum error mdm_write_token(const char *udid, const struct secret *token, struct 
 enum error mdm_write_content(const char *udid, const struct secret *token, struct secret *out);
 /*
  * What a seal holds, as mdm_read_token() does. What was written as above for this UDID, which is most likely,
- * is read without libplist, and lies nowhere but in secure memory; out->id says whose it is.
+ * is read without libplist as a rule (mold.h), and then lies nowhere but in secure memory; out->id says whose
+ * it is.
  */
 enum error mdm_read_content(const char *udid, const uint8_t *, size_t, struct message *out);
 

@@ -14,9 +14,9 @@
 #define TOKEN_MOST 1024
 #define AROUND 256 /* the rest of a message, with room to spare */
 
-/* What stands in for them. */
+/* What stands in for them: of a token the first that isn't what stands before it, the end of its length. */
 #define NO_UDID 'x'
-#define NO_TOKEN 0xa5
+static const uint8_t no_token[] = {0xa5, 0x5a};
 
 struct mold {
 	size_t udid_len, token_len; /* 0: there is none yet */
@@ -47,25 +47,34 @@ static size_t find(const struct secret *text, int byte, size_t n)
 	return at;
 }
 
-static enum error make(mold_write *write, size_t udid_len, size_t token_len)
+static enum error make_with(mold_write *write, size_t udid_len, size_t token_len, uint8_t filler)
 {
 	SCOPED(secret_free) struct secret token = {0}, text = {0};
 	char udid[UDID_MAX + 1] = {0};
 	memset(udid, NO_UDID, udid_len);
 	mold.token_len = mold.len = 0;
 	TRY(secret_new(token_len, &token));
-	memset(token.data, NO_TOKEN, token_len);
+	memset(token.data, filler, token_len);
 	token.len = token_len;
 	TRY(write(udid, &token, &text));
 	mold.udid_len = udid_len;
 	mold.token_len = token_len;
 	mold.udid_at = find(&text, NO_UDID, udid_len);
-	mold.token_at = find(&text, NO_TOKEN, token_len);
+	mold.token_at = find(&text, filler, token_len);
 	if (mold.udid_at == SIZE_MAX || mold.token_at == SIZE_MAX || text.len > sizeof mold.bytes)
 		return OK;
 	mold.len = text.len;
 	memcpy(mold.bytes, text.data, text.len);
 	return OK;
+}
+
+static enum error make(mold_write *write, size_t udid_len, size_t token_len)
+{
+	enum error result = OK;
+	mold.len = 0;
+	for (size_t i = 0; i < sizeof no_token && !result && !mold.len; i++)
+		result = make_with(write, udid_len, token_len, no_token[i]);
+	return result;
 }
 
 enum error mold_cast(mold_write *write, const char *udid, const struct secret *token,
@@ -109,12 +118,14 @@ bool mold_fits(const char *udid, const uint8_t *text, size_t len, const uint8_t 
 	       is_alike(text, udid_first ? token_end : udid_end, len);
 }
 
-void mold_learn(mold_write *write, size_t udid_len, size_t token_len)
+void mold_learn(mold_write *write, const char *udid, size_t token_len)
 {
-	char udid[UDID_MAX + 1] = {0};
-	if (mold.token_len || udid_len > UDID_MAX)
-		return;
-	memset(udid, NO_UDID, udid_len);
-	if (is_of(udid, udid_len, token_len))
+	static _Thread_local size_t last_udid, last_token;
+	size_t udid_len = strlen(udid);
+	bool again = last_udid == udid_len && last_token == token_len;
+	bool had = mold.udid_len == udid_len && mold.token_len == token_len;
+	last_udid = udid_len;
+	last_token = token_len;
+	if (again && !had && is_of(udid, udid_len, token_len))
 		(void)make(write, udid_len, token_len);
 }

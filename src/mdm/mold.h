@@ -34,7 +34,10 @@ enum error mold_cast(mold_write *write, const char *udid, const struct secret *t
  */
 bool mold_fits(const char *udid, const uint8_t *text, size_t len, const uint8_t **token,
 	       size_t *token_len);
-/* A message with these lengths was read: has a mold of them made, if there is none at all. */
-void mold_learn(mold_write *write, size_t udid_len, size_t token_len);
+/*
+ * A message that fitted nothing was read: the second in a row of the same lengths makes the thread's mold one of
+ * them. (Lengths that alternate would cost more than they gain.)
+ */
+void mold_learn(mold_write *write, const char *udid, size_t token_len);
 
 #endif

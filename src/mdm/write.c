@@ -111,7 +111,7 @@ enum error mdm_read_content(const char *udid, const uint8_t *text, size_t len, s
 	if (mold_fits(udid, text, len, &token, &token_len))
 		return take_cast(udid, token, token_len, out);
 	TRY(mdm_read_token(text, len, out));
-	mold_learn(write_content, strlen(out->id), out->token.len);
+	mold_learn(write_content, out->id, out->token.len);
 	return OK;
 }
 

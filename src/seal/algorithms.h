@@ -7,7 +7,7 @@
 /*
  * The algorithms that openings, MACs and lines of the trail begin with, of OpenSSL's own provider where it
  * is there. To begin one by its name, OpenSSL goes through all the names that it knows: they are looked up
- * once. (What its CMS begins with, to seal, it looks up by itself.)
+ * once. (What its CMS begins with, to seal, it looks up by itself, and so does a MAC for its digest.)
  */
 struct algorithms {
 	EVP_MD *sha256;

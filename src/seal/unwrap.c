@@ -126,12 +126,12 @@ static enum error derive(const struct secret *shared, const struct der *wrap,
 		OSSL_PARAM_construct_end(),
 	};
 	const struct algorithms *known = algorithms();
-	if (!known) {
+	EVP_KDF_CTX *ctx = known ? EVP_KDF_CTX_new(known->x963) : NULL;
+	if (!ctx) {
 		OPENSSL_free(info);
 		return fail(ERR_MEMORY, "out of memory");
 	}
-	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(known->x963);
-	if (ctx && EVP_KDF_derive(ctx, wrapping->data, CONTENT_KEY, parameters) > 0)
+	if (EVP_KDF_derive(ctx, wrapping->data, CONTENT_KEY, parameters) > 0)
 		wrapping->len = CONTENT_KEY;
 	EVP_KDF_CTX_free(ctx);
 	OPENSSL_free(info);

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 /*
- * What emptyfs does besides where it is `limitfs` (limit.c): the parts of an escrow, or of a retrieval. They
+ * What emptyfs does besides where it is `limitfs` (limitfs.c): the parts of an escrow, or of a retrieval. They
  * are weak: where they aren't linked they are NULL, and the floor is as empty as ever.
  */
 

@@ -130,7 +130,7 @@ retrieve_many() {
 	part open "$(processors)"; F=$RATE
 }
 
-# ---- how much of a target there is to be had: there is nothing of escrowfs in these ----
+# ---- how much of a target there is to be had: there is nothing of escrowfs in these but its seals ----
 
 # limit_one OPERATION ROWS SEAL: the floor that does both, with a commit of what has to be written. P is what
 # these take one after the other.

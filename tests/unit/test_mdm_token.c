@@ -1,6 +1,8 @@
 /* Tokens in and out: the MUST clauses of mdm.h and token.c. */
 #include "mdm_fixture.h"
 
+#include "mdm/mold.h"
+
 #include <openssl/crypto.h>
 #include <plist/plist.h>
 #include <pthread.h>
@@ -456,10 +458,28 @@ static bool all_read_alike(struct secret *content)
 	return alike;
 }
 
-/* Not in the test's own thread: cmocka's assertions are for that one. */
-static void *reads_in_a_new_thread(void *content)
+/* Is it read by a mold, once two of its lengths were read? */
+static bool is_learnt(const struct secret *content)
 {
-	return all_read_alike(content) ? content : NULL;
+	const uint8_t *token;
+	size_t len;
+	bool before = mold_fits(UDID, content->data, content->len, &token, &len);
+	bool read = read_alike(UDID, content) && read_alike(UDID, content);
+	return !before && read && mold_fits(UDID, content->data, content->len, &token, &len);
+}
+
+struct reading {
+	struct secret *content;
+	bool alike, learnt;
+};
+
+/* Not in the test's own thread: cmocka's assertions are for that one. */
+static void *reads_in_a_new_thread(void *context)
+{
+	struct reading *reading = context;
+	reading->learnt = is_learnt(reading->content);
+	reading->alike = all_read_alike(reading->content);
+	return NULL;
 }
 
 /* In a thread that has no mold yet and makes one of what it reads; and with what was written before. */
@@ -469,12 +489,13 @@ static void fits_as_read(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		SCOPED(secret_free) struct secret token = {0}, content = {0}, cast = {0};
+		struct reading reading = {.content = &content};
 		pthread_t thread;
-		void *alike;
 		write_sized(write_by_libplist, sizes[i], &token, &content);
-		assert_int_equal(pthread_create(&thread, NULL, reads_in_a_new_thread, &content), 0);
-		pthread_join(thread, &alike);
-		assert_non_null(alike);
+		assert_int_equal(pthread_create(&thread, NULL, reads_in_a_new_thread, &reading), 0);
+		pthread_join(thread, NULL);
+		assert_true(reading.alike);
+		assert_int_equal(reading.learnt, sizes[i] >= 32 && sizes[i] <= 1024);
 		assert_true(all_read_alike(&content));
 		assert_int_equal(mdm_write_content(UDID, &token, &cast), OK);
 		assert_true(all_read_alike(&cast));

@@ -1008,6 +1008,7 @@ static struct tx *borrowed(struct store *store)
 	struct tx *tx = NULL;
 	for (int tries = 0; tries < 100 && tx != store->writer.tx; tries++) {
 		store_view_scoped(&tx);
+		usleep(1000); /* the committer may not be through with what it has answered */
 		assert_int_equal(store_change(store, line_apply, NULL), OK);
 		assert_int_equal(store_view_beside(store, &tx), OK);
 	}
