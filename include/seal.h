@@ -23,8 +23,8 @@
  */
 
 /*
- * Looks up the algorithms that all of it begins with. Each function does so by itself; but what OpenSSL 3.0
- * couldn't make at the first look, for want of memory, it may not find later either. So: early. ERR_MEMORY.
+ * Looks up the algorithms that openings, digests and MACs begin with. Each does so by itself; but what OpenSSL
+ * 3.0 couldn't make at the first look, for want of memory, it may not find later either. So: early. ERR_MEMORY.
  */
 enum error seal_prepare(void);
 

@@ -96,7 +96,7 @@ enum error mold_cast(mold_write *write, const char *udid, const struct secret *t
 	return OK;
 }
 
-/* Is the text between two places as it is in the mold? */
+/* Is the text from one place to another as it is in the mold? What is compared is no secret: never a token. */
 static bool is_alike(const uint8_t *text, size_t from, size_t to)
 {
 	return memcmp(text + from, mold.bytes + from, to - from) == 0;
@@ -107,15 +107,16 @@ bool mold_fits(const char *udid, const uint8_t *text, size_t len, const uint8_t 
 {
 	if (!mold.len || mold.len != len || mold.udid_len != strlen(udid))
 		return false;
-	size_t udid_end = mold.udid_at + mold.udid_len, token_end = mold.token_at + mold.token_len;
-	bool udid_first = mold.udid_at < mold.token_at;
+	size_t first = mold.udid_at, first_end = first + mold.udid_len;
+	size_t second = mold.token_at, second_end = second + mold.token_len;
+	if (first > second) {
+		first = mold.token_at, first_end = first + mold.token_len;
+		second = mold.udid_at, second_end = second + mold.udid_len;
+	}
 	*token = text + mold.token_at;
 	*token_len = mold.token_len;
-	return memcmp(text + mold.udid_at, udid, mold.udid_len) == 0 &&
-	       is_alike(text, 0, udid_first ? mold.udid_at : mold.token_at) &&
-	       (udid_first ? is_alike(text, udid_end, mold.token_at)
-			   : is_alike(text, token_end, mold.udid_at)) &&
-	       is_alike(text, udid_first ? token_end : udid_end, len);
+	return memcmp(text + mold.udid_at, udid, mold.udid_len) == 0 && is_alike(text, 0, first) &&
+	       is_alike(text, first_end, second) && is_alike(text, second_end, len);
 }
 
 void mold_learn(mold_write *write, const char *udid, size_t token_len)
