@@ -13,6 +13,9 @@
  *
  * Whoever reads an old state keeps the log from being copied any further, a sealed mount for as long as
  * it is there. Then there is no other try before the log has grown by as much again.
+ *
+ * Where the disk is full, and a retrieval lives on what was kept for it (reserve.c), the log stays short,
+ * and whoever commits copies it after all: a thread that gets no time would hold what others need.
  */
 #include "inside.h"
 
@@ -23,8 +26,8 @@
 #include <time.h>
 
 #define PAGES CHECKPOINT_PAGES
-#define PAGES_IN_NEED 256 /* where there is hardly room on the disk the log stays short */
-#define FEW 64		  /* are copied while nobody can commit */
+#define PAGES_IN_NEED 64 /* the room is for the database, and a log of so many takes little of it */
+#define FEW 64		 /* are copied while nobody can commit */
 #define ROUNDS 8
 #define LOOKS_A_MS 10
 #define PATIENCE 20	      /* ms, with readers that are about to end */
@@ -32,29 +35,10 @@
 #define STACK (256 * 1024)
 
 /* The caller holds the mutex. */
-static bool is_due(const struct store *store)
+static bool has_grown(const struct checkpoint *checkpoint, int pages)
 {
-	const struct checkpoint *checkpoint = &store->checkpoint;
-	int pages = reserve_is_whole(store) ? PAGES : PAGES_IN_NEED;
 	return !checkpoint->copying && !atomic_load(&checkpoint->unsynced) &&
 	       checkpoint->pages - checkpoint->since >= pages;
-}
-
-/* Called by SQLite after each commit. */
-static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
-{
-	struct store *store = context;
-	struct checkpoint *checkpoint = &store->checkpoint;
-	(void)db;
-	(void)name;
-	pthread_mutex_lock(&checkpoint->mutex);
-	if (pages < checkpoint->pages) /* it started anew, maybe by another process */
-		checkpoint->since = 0;
-	checkpoint->pages = pages;
-	if (is_due(store))
-		pthread_cond_signal(&checkpoint->wake);
-	pthread_mutex_unlock(&checkpoint->mutex);
-	return SQLITE_OK;
 }
 
 struct progress {
@@ -83,12 +67,8 @@ static void keep_log(struct store *store)
 static struct progress copy(struct tx *tx)
 {
 	struct progress at = {0};
-	int code;
-	/* What retrievals put there is theirs: it goes where room was kept for it. */
-	do
-		code = sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &at.log,
-						 &at.copied);
-	while (code == SQLITE_FULL && !reserve_is_whole(tx->store) && reserve_release(tx->store));
+	int code = sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &at.log,
+					     &at.copied);
 	if ((code & 0xff) == SQLITE_IOERR && sqlite3_extended_errcode(tx->db) == SQLITE_IOERR_FSYNC)
 		keep_log(tx->store);
 	if (code)
@@ -167,6 +147,15 @@ static bool copy_all(struct store *store)
 	return anew;
 }
 
+/* What retrievals put into the log is theirs: it goes where room was kept for it. */
+static struct progress copy_in_need(struct tx *tx)
+{
+	struct progress at = copy(tx);
+	while (is_lost(at) && sqlite3_errcode(tx->db) == SQLITE_FULL && reserve_release(tx->store))
+		at = copy(tx);
+	return at;
+}
+
 bool checkpoint_in_need(struct tx *tx)
 {
 	struct progress at;
@@ -174,7 +163,7 @@ bool checkpoint_in_need(struct tx *tx)
 	if (atomic_load(&tx->store->checkpoint.unsynced))
 		return false;
 	do {
-		at = copy(tx);
+		at = copy_in_need(tx);
 		/* Its room is the next one's, in the log or in the database. */
 		if (is_done(at)) {
 			int code = sqlite3_wal_checkpoint_v2(
@@ -187,6 +176,29 @@ bool checkpoint_in_need(struct tx *tx)
 	return false;
 }
 
+/* Called by SQLite after each commit, when the connection is free for anything. */
+static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
+{
+	struct store *store = context;
+	struct checkpoint *checkpoint = &store->checkpoint;
+	(void)db;
+	(void)name;
+	pthread_mutex_lock(&checkpoint->mutex);
+	if (pages < checkpoint->pages) /* it started anew, maybe by another process */
+		checkpoint->since = 0;
+	checkpoint->pages = pages;
+	bool in_need = has_grown(checkpoint, PAGES_IN_NEED) && !reserve_is_whole(store);
+	if (in_need)
+		checkpoint->since = pages;
+	else if (has_grown(checkpoint, PAGES))
+		pthread_cond_signal(&checkpoint->wake);
+	pthread_mutex_unlock(&checkpoint->mutex);
+	/* With all of it copied, the next one who commits begins at its start. */
+	if (in_need)
+		(void)copy_in_need(store->writer.tx);
+	return SQLITE_OK;
+}
+
 static void *work(void *context)
 {
 	struct store *store = context;
@@ -194,7 +206,7 @@ static void *work(void *context)
 	pthread_setname_np(pthread_self(), "escrow-copy");
 	pthread_mutex_lock(&checkpoint->mutex);
 	while (!checkpoint->closing) {
-		if (!is_due(store)) {
+		if (!has_grown(checkpoint, PAGES)) {
 			pthread_cond_wait(&checkpoint->wake, &checkpoint->mutex);
 			continue;
 		}

@@ -207,12 +207,12 @@ static void let_others_in(struct writer *writer)
 }
 
 /*
- * The last step is for the database to grow by: where the thread that copies the log had no time for
- * it, this one does it, and the log has room again.
+ * The last step is for the database to grow by, as the log is copied, and the log has room again. Only if
+ * that wasn't enough the step is given away.
  */
-static bool make_room(struct tx *tx)
+static bool make_room(struct tx *tx, bool again)
 {
-	if (!reserve_ends(tx->store) || !checkpoint_in_need(tx))
+	if (again || !reserve_ends(tx->store) || !checkpoint_in_need(tx))
 		return reserve_release(tx->store);
 	reserve_begin(tx->store);
 	return true;
@@ -225,7 +225,8 @@ static void run_vital(struct tx *tx, struct job *first, const struct job *rest, 
 		next = job->next;
 		job->next = NULL;
 		for (int i = 0;
-		     i < STEPS && job->vital && job->result == ERR_NO_SPACE && make_room(tx); i++)
+		     i < STEPS && job->vital && job->result == ERR_NO_SPACE && make_room(tx, i > 0);
+		     i++)
 			(void)run(tx, job, rehearse);
 		job->next = next;
 	}
