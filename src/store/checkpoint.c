@@ -31,7 +31,7 @@
 #define ROUNDS 8
 #define LOOKS_A_MS 10
 #define PATIENCE 20	      /* ms, with readers that are about to end */
-#define PATIENCE_IN_NEED 2000 /* ms, with who is copying: the other way out is to refuse a login */
+#define PATIENCE_IN_NEED 2000 /* ms, with all: the other way out is to refuse a login */
 #define STACK (256 * 1024)
 
 /* The caller holds the mutex. */
@@ -158,21 +158,27 @@ static struct progress copy_in_need(struct tx *tx)
 
 bool checkpoint_in_need(struct tx *tx)
 {
+	struct checkpoint *checkpoint = &tx->store->checkpoint;
 	struct progress at;
 	int tries = 0;
-	if (atomic_load(&tx->store->checkpoint.unsynced))
+	if (atomic_load(&checkpoint->unsynced))
 		return false;
+	/* Who was waited for in vain reads for long. */
+	int patience = checkpoint->in_vain ? PATIENCE : PATIENCE_IN_NEED;
 	do {
 		at = copy_in_need(tx);
 		/* Its room is the next one's, in the log or in the database. */
 		if (is_done(at)) {
 			int code = sqlite3_wal_checkpoint_v2(
 				tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-			if (code == SQLITE_OK)
+			if (code == SQLITE_OK) {
+				checkpoint->in_vain = false;
 				return true;
-			at.busy = code == SQLITE_BUSY;
+			}
 		}
-	} while (!is_lost(at) && wait_so_long(tries++, at.busy ? PATIENCE_IN_NEED : PATIENCE));
+	} while (!is_lost(at) && wait_so_long(tries++, patience));
+	if (!is_lost(at))
+		checkpoint->in_vain = true;
 	return false;
 }
 

@@ -70,6 +70,7 @@ struct checkpoint {
 	pthread_t thread;
 	bool running;
 	atomic_bool unsynced;  /* the database may lack what was copied: the log is kept */
+	bool in_vain;	       /* belongs to who commits */
 	pthread_mutex_t mutex; /* over what follows; held for moments only */
 	pthread_cond_t wake;
 	int pages; /* in the log */
@@ -80,8 +81,8 @@ struct checkpoint {
 
 /* reserve.c: room for retrievals */
 struct reserve {
-	int fd;		      /* -1: none is kept */
-	int64_t target, step; /* bytes */
+	int fd;			    /* -1: none is kept */
+	int64_t target, step, last; /* bytes */
 	atomic_int_fast64_t
 		released; /* when a step was given away last: seconds of a clock of its own */
 	atomic_bool none; /* this disk can't keep room */
@@ -200,7 +201,7 @@ bool reserve_is_whole(const struct store *);
 bool reserve_fill(struct store *);
 /* Gives a step of it away. False: nothing is left. */
 bool reserve_release(struct store *);
-/* Is the next step the last one? And has it back, if there is room. */
+/* Is what is left of it the database's? And has that back, if there is room. */
 bool reserve_ends(const struct store *);
 void reserve_begin(struct store *);
 /* Sets what is kept, and what should be. */

@@ -8,6 +8,9 @@
  * before them the log may have to be copied into the database, PAGES of which none has its place there
  * yet. On a small disk it is a SHARE of all of it, and 10,000 is not promised.
  *
+ * Of all that is kept the last SHARE is for the database to grow by when the log is copied. If the log
+ * could have that too, while somebody reads and it can't be copied, it could never be copied again.
+ *
  * Whoever makes room has no more to do: the next change, and the mount once a second, fills it up.
  */
 #include "inside.h"
@@ -98,6 +101,7 @@ void reserve_open(struct store *store)
 	reserve->target = (all / SHARE < most ? all / SHARE : most) / PAGE * PAGE;
 	int64_t step = reserve->target / SHARE;
 	reserve->step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
+	reserve->last = step < STEP_MIN ? STEP_MIN : step;
 	open_file(store, 0);
 	if ((store->mode == STORE_SERVE || !has_index(store)) && !has_room(store, OPENING))
 		(void)reserve_release(store);
@@ -154,14 +158,14 @@ bool reserve_fill(struct store *store)
 
 bool reserve_ends(const struct store *store)
 {
-	return length(&store->reserve) <= store->reserve.step;
+	return length(&store->reserve) <= store->reserve.last;
 }
 
 void reserve_begin(struct store *store)
 {
 	int64_t have = length(&store->reserve);
-	if (have < store->reserve.step)
-		(void)!posix_fallocate(store->reserve.fd, have, store->reserve.step - have);
+	if (have < store->reserve.last)
+		(void)!posix_fallocate(store->reserve.fd, have, store->reserve.last - have);
 }
 
 bool reserve_release(struct store *store)

@@ -206,14 +206,13 @@ static void let_others_in(struct writer *writer)
 	}
 }
 
-/*
- * The last step is for the database to grow by, as the log is copied, and the log has room again. Only if
- * that wasn't enough the step is given away.
- */
+/* In the end the log is copied, and has room again. Only if that wasn't enough it gets the rest, too. */
 static bool make_room(struct tx *tx, bool again)
 {
-	if (again || !reserve_ends(tx->store) || !checkpoint_in_need(tx))
+	if (again || !reserve_ends(tx->store))
 		return reserve_release(tx->store);
+	if (!checkpoint_in_need(tx))
+		return false;
 	reserve_begin(tx->store);
 	return true;
 }

@@ -98,6 +98,33 @@ PY
 	kill $hog
 }
 
+# reads SECONDS: somebody reads the store as it is now, for so long.
+reads() {
+	sqlite3 "$S/escrow.db" 'BEGIN' 'SELECT count(*) FROM device' ".shell touch $T/reads; sleep $1" 'COMMIT' >"$T/read" 3>&- &
+	eventually 100 test -e "$T/reads"
+}
+
+@test "who reads for a moment, while the log can't be copied for it, costs no login" {
+	fill_disk
+	reads 1.5
+	assert_equal "$(retrieve 1000)" '1000 ok'
+	assert_equal "$(cat "$T/read")" 1
+}
+
+@test "who reads for long is not waited for at every retrieval" {
+	fill_disk
+	reads 60
+	assert_has "$(retrieve 1000)" ENOSPC
+	local start=$SECONDS
+	for _ in 1 2 3 4 5; do
+		assert_equal "$(retrieve 1)" '0 ENOSPC'
+	done
+	[ $((SECONDS - start)) -lt 5 ]
+	kill %1
+	# Its reader gone, the log is copied and its room is there again.
+	assert_equal "$(retrieve 100)" '100 ok'
+}
+
 @test "when what was kept is used up, nothing is handed out that can't be recorded" {
 	fill_disk
 	local said
