@@ -158,7 +158,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libescrow.a
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/libescrow.a $(LDLIBS)
 
 # N=1000000 make bench: what tests/bench/run and mount.bash say; in TMPDIR, which should be a disk's.
-BENCH := $(patsubst %,$(BUILD)/bench/%,floor measure emptyfs limitfs client parts)
+BENCH := $(patsubst %,$(BUILD)/bench/%,floor measure emptyfs limitfs lookfs client parts)
 
 bench: PACKAGES += gocryptfs gnuplot-nox procps python3 rsync sqlite3 util-linux
 bench: deps
@@ -173,6 +173,7 @@ $(BUILD)/bench/%.o: tests/bench/%.c
 $(BUILD)/bench/client: $(BUILD)/bench/operations.o $(BUILD)/bench/samples.o
 $(BUILD)/bench/parts: $(BUILD)/bench/part.o $(BUILD)/bench/samples.o
 $(BUILD)/bench/limitfs: $(BUILD)/bench/emptyfs.o $(BUILD)/bench/part.o
+$(BUILD)/bench/lookfs: $(BUILD)/bench/emptyfs.o
 # The floor takes nothing from the library, not even its free(3), which wipes.
 $(BUILD)/bench/emptyfs: $(BUILD)/bench/emptyfs.o
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< $(LDLIBS)

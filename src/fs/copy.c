@@ -56,7 +56,7 @@ static enum error open_file(struct walk *walk, const struct node *node, struct h
 	struct actor actor;
 	struct fuse_file_info info = {0};
 	actor_self(&actor);
-	TRY(handle_new(&walk->fs, node, handle));
+	TRY(handle_new(&walk->fs, node, 0, handle));
 	return node->entry->file->open(*handle, node, &actor, &info);
 }
 

@@ -59,6 +59,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct fs *fs = fs_of(req);
 	struct node node;
 	struct handle *handle = NULL;
+	int64_t told = changes_told(fs->changes); /* of the node it may be more */
 	enum error result = node_find(fs, number, &node);
 	if (!result && !node.entry->file)
 		result = fail(ERR_INVALID, "%s: it is no regular file", node.path);
@@ -77,7 +78,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		actor_of(req, &actor);
 	/* A close says something only to who wrote. */
 	info->noflush = !writes(info);
-	result = handle_new(fs, &node, &handle);
+	result = handle_new(fs, &node, told, &handle);
 	if (!result)
 		result = open_file(fs, &node, &actor, handle, info);
 	struct reply reply = {.kind = REPLY_OPEN};

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum error handle_new(struct fs *fs, const struct node *node, struct handle **out)
+enum error handle_new(struct fs *fs, const struct node *node, int64_t told, struct handle **out)
 {
 	struct handle *handle = calloc(1, sizeof *handle);
 	if (!handle)
@@ -15,6 +15,7 @@ enum error handle_new(struct fs *fs, const struct node *node, struct handle **ou
 	handle->fs = fs;
 	atomic_init(&handle->users, 1);
 	handle->entry = node->entry;
+	handle->told = told;
 	handle->device = node_is_past(node, PAST_VERSION) ? 0 : node->device.id;
 	pthread_mutex_init(&handle->mutex, NULL);
 

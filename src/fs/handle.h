@@ -27,8 +27,8 @@ struct handle {
 	size_t size;	       /* the last one's length */
 };
 
-/* ERR_MEMORY. Given up with handle_drop(). */
-enum error handle_new(struct fs *, const struct node *, struct handle **);
+/* Of a node that was found when the kernel had been `told` that much. ERR_MEMORY. Given up with handle_drop(). */
+enum error handle_new(struct fs *, const struct node *, int64_t told, struct handle **);
 
 /*
  * The last one to drop it ends its writer and frees it. A read answers out of the handle's memory,

@@ -1,6 +1,8 @@
 /*
  * A table of sets: a device's number says which set it is in, and within it whoever came first makes
- * room. Numbers that follow one another, as those of a fleet do, fill all sets alike.
+ * room. Numbers that follow one another, as those of a fleet do, fill all sets alike; those of some
+ * devices that are looked at again and again don't, and of one more than a set holds none is ever found
+ * there. So sets are few and large.
  *
  * Who asks the store may have the old answer when the device has changed and has been forgotten since:
  * that answer would stay. So whoever asks takes the count of what was forgotten first, and what he got
@@ -12,8 +14,8 @@
 
 #include <stdlib.h>
 
-#define SETS 256 /* times PLACES: the devices that are known at most */
-#define PLACES 8
+#define SETS 64 /* times PLACES: the devices that are known at most */
+#define PLACES 32
 #define TEXT_MAX 4096 /* longer ones, of which there are few, are asked for each time */
 
 struct place {

@@ -25,22 +25,20 @@
 
 /* ---- the texts ---- */
 
-static enum error status_text(struct fs *fs, int64_t id, struct device *device,
-			      struct content **text)
+static enum error status_text(const struct device *device, struct content **text)
 {
 	char line[32];
-	TRY(known_device(fs, id, device));
 	char *end = stpcpy(stpcpy(line, status_word(device->status)), "\n");
 	return content_new(line, (size_t)(end - line), text);
 }
 
-/* What the file says, and the device of which it says that. */
+/* What the file says of the device; with security.json the device that it is of comes from where it does. */
 static enum error make_text(const struct handle *handle, struct device *device,
 			    struct content **text)
 {
 	if (handle->entry->node == FILE_SECURITY)
 		return known_security(handle->fs, handle->device, device, text);
-	return status_text(handle->fs, handle->device, device, text);
+	return status_text(device, text);
 }
 
 static enum error security_stat(struct fs *fs, const struct node *node, struct stat *attr)
@@ -62,10 +60,8 @@ static enum error status_stat(struct fs *fs, const struct node *node, struct sta
 static enum error plain_open(struct handle *handle, const struct node *node,
 			     const struct actor *actor, struct fuse_file_info *info)
 {
-	struct device device;
-	(void)node;
+	struct device device = node->device;
 	(void)actor;
-	handle->told = changes_told(handle->fs->changes);
 	TRY(make_text(handle, &device, &handle->text));
 	handle->change = device.change;
 	bool quiet = handle->fs->sealed || time_now() - device.security_at > QUIET;

@@ -204,7 +204,8 @@ enum error secret_add(struct secret *secret, const void *bytes, size_t n)
 
 void secret_free(struct secret *secret)
 {
-	OPENSSL_secure_clear_free(secret->data, secret->cap);
+	if (secret->data)
+		OPENSSL_secure_clear_free(secret->data, secret->cap);
 	*secret = (struct secret){0};
 }
 

@@ -5,6 +5,7 @@
  *
  *	emptyfs [-s] N MOUNTPOINT DEVICE
  *	limitfs N MOUNTPOINT DEVICE escrow|retrieval FILE KEY.pem CERTIFICATE.pem...
+ *	lookfs N MOUNTPOINT DEVICE STORE/escrow.db
  *
  * N devices, each /devices/UDID/{security.json,bootstrap_status,token}. All devices' files are the
  * same: they are those in DEVICE, a device's directory in some mount. Names and inode numbers are
@@ -15,6 +16,10 @@
  * limitfs is the same program, which seals when a token is written, or opens a seal when one is opened,
  * and then commits what a store would write of it. No filesystem that keeps the contract can do with less;
  * and it takes longer than these take alone, each with the processor's caches for itself.
+ *
+ * lookfs is the same program, too, with names that are a store's: each is looked up there once, and the row
+ * that is found has all that attributes are made of; a listing steps from name to name; and when security.json is
+ * read, what it says is read, and text like it written out with jansson. It is confined as a mount is.
  *
  * What the kernel is told is what src/fs tells it (timeouts, capabilities, kept pages, workers and
  * their loop), so that only the work of answering differs. Where the kernel can be spared a
@@ -69,6 +74,8 @@ static void name_of(uint64_t id, char name[static UDID + 1])
 /* 0: there is no such device. */
 static uint64_t id_of(const char *name)
 {
+	if (limit_device)
+		return limit_device(name);
 	char again[UDID + 1];
 	uint64_t id = 0;
 	for (int i = 0; i < 8 && name[i]; i++)
@@ -184,7 +191,10 @@ static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset
 	(void)info;
 	int file = file_of(number);
 	size_t len = tree.len[file], at = (size_t)offset < len ? (size_t)offset : len;
-	fuse_reply_buf(req, tree.content[file] + at, size < len - at ? size : len - at);
+	if (file == SECURITY && limit_security && !limit_security(number / FILES))
+		fuse_reply_err(req, EIO);
+	else
+		fuse_reply_buf(req, tree.content[file] + at, size < len - at ? size : len - at);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size,
@@ -234,22 +244,36 @@ static bool put(struct listing *listing, const char *name, uint64_t number, off_
 	return true;
 }
 
+static bool put_device(void *context, const char *name, uint64_t id)
+{
+	return put(context, name, id * FILES, (off_t)id + 1);
+}
+
+/* From this number on. */
+static void list_devices(struct listing *listing, uint64_t id)
+{
+	char name[UDID + 1];
+	if (limit_names) {
+		limit_names(id - 1, put_device, listing);
+		return;
+	}
+	for (; id < FIRST_ID + tree.devices; id++) {
+		name_of(id, name);
+		if (!put_device(listing, name, id))
+			return;
+	}
+}
+
 /* An offset is what comes after: 1 and 2 for . and .., then the id, or the file in a device. */
 static void list(struct listing *listing, uint64_t number, off_t offset)
 {
-	char name[UDID + 1];
 	if ((offset < 1 && !put(listing, ".", number, 1)) ||
 	    (offset < 2 && !put(listing, "..", number == DEVICES ? FUSE_ROOT_ID : DEVICES, 2)))
 		return;
 	if (number == FUSE_ROOT_ID && offset < 3) {
 		(void)put(listing, "devices", DEVICES, 3);
 	} else if (number == DEVICES) {
-		uint64_t id = offset > FIRST_ID ? (uint64_t)offset : FIRST_ID;
-		for (; id < FIRST_ID + tree.devices; id++) {
-			name_of(id, name);
-			if (!put(listing, name, id * FILES, (off_t)id + 1))
-				return;
-		}
+		list_devices(listing, offset > FIRST_ID ? (uint64_t)offset : FIRST_ID);
 	} else if (number >= FIRST_ID * FILES && !(number & HISTORY)) {
 		for (int file = SECURITY; file < FILES; file++)
 			if (offset < 2 + file &&
@@ -325,6 +349,8 @@ static int serve(const char *mountpoint)
 	fuse_opt_free_args(&args);
 	if (!session || fuse_session_mount(session, mountpoint) != 0)
 		return 1;
+	if (limit_mounted && !limit_mounted())
+		return 1;
 	for (int i = 0; i < WORKERS; i++)
 		pthread_create(&worker[i], NULL, work, session);
 	for (int i = 0; i < WORKERS; i++)
@@ -353,10 +379,8 @@ int main(int argc, char **argv)
 	tree.sealed = argc > 1 && strcmp(argv[1], "-s") == 0;
 	argv += tree.sealed;
 	argc -= tree.sealed;
-	if (limit_prepare ? argc < 8 || tree.sealed : argc != 4) {
-		fprintf(stderr, "usage: emptyfs [-s] N MOUNTPOINT DEVICE\n"
-				"       limitfs N MOUNTPOINT DEVICE escrow|retrieval FILE KEY.pem "
-				"CERTIFICATE.pem...\n");
+	if (limit_prepare ? argc < 4 || tree.sealed : argc != 4) {
+		fprintf(stderr, "usage: emptyfs [-s] N MOUNTPOINT DEVICE\n");
 		return 2;
 	}
 	tree.devices = strtoull(argv[1], NULL, 10);
@@ -364,7 +388,7 @@ int main(int argc, char **argv)
 	for (int file = SECURITY; file < FILES; file++)
 		if (read_content(argv[3], file))
 			return 1;
-	if (limit_prepare && limit_prepare(argv + 4, argc - 4))
+	if (limit_prepare && limit_prepare(argv + 4, argc - 4, tree.content[SECURITY]))
 		return 1;
 	int status = serve(argv[2]);
 	if (limit_free)

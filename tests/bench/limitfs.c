@@ -11,10 +11,16 @@ static struct part *seal, *commit;
 static bool escrows;
 static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER; /* commits at a time */
 
-int limit_prepare(char **what, int count)
+int limit_prepare(char **what, int count, const char *security)
 {
+	(void)security;
+	if (count < 3) {
+		fprintf(stderr, "usage: limitfs N MOUNTPOINT DEVICE escrow|retrieval FILE KEY.pem "
+				"CERTIFICATE.pem...\n");
+		return -1;
+	}
 	escrows = strcmp(what[0], "escrow") == 0;
-	if (count > 2 && part_new(escrows ? "seal" : "open", what + 2, count - 2, 1, &seal) == OK &&
+	if (part_new(escrows ? "seal" : "open", what + 2, count - 2, 1, &seal) == OK &&
 	    part_new(what[0], what + 1, 1, 1, &commit) == OK)
 		return 0;
 	fprintf(stderr, "limitfs: %s\n", fail_why());

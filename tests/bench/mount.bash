@@ -106,6 +106,8 @@ ready() {
 	live | snapshot) store ;;
 	floor) store; [ -d "$T/device" ] || { mounted live; copied "$T/mnt/live" "$T/device"; } ;;
 	ten | sealed) store_of_ten ;;
+	look) ready floor ;;
+	look_ten) store_of_ten; ready floor_ten ;;
 	limit_*)
 		ready floor
 		store_of_ten
@@ -133,6 +135,8 @@ serve() {
 	sealed) set -- "$@" "$ESCROWFS" mount -f -o sealed "$T/ten" "$at" ;;
 	floor) set -- "$@" "$BUILD/bench/emptyfs" "$N" "$at" "$T/device" ;;
 	limit_*) set -- "$@" "$BUILD/bench/limitfs" "$N" "$at" "$T/device" "${1#limit_}" "$T/$1.db" "$STORE.key.pem" "$STORE.recovery.pem" ;;
+	look) set -- "$@" "$BUILD/bench/lookfs" "$N" "$at" "$T/device" "$STORE/escrow.db" ;;
+	look_ten) set -- "$@" "$BUILD/bench/lookfs" "$TEN" "$at" "$T/device.ten" "$T/ten/escrow.db" ;;
 	floor_ten) set -- "$@" "$BUILD/bench/emptyfs" "$TEN" "$at" "$T/device.ten" ;;
 	floor_sealed) set -- "$@" "$BUILD/bench/emptyfs" -s "$TEN" "$at" "$T/device.sealed" ;;
 	gocryptfs) set -- "$@" gocryptfs -fg -q -passfile "$T/password" "$T/cipher" "$at" ;;

@@ -68,11 +68,29 @@ look_anew() {
 	look "$@"
 }
 
+# What a look takes, and an opening, of a filesystem that does nothing else (lookfs.c).
+limit_look() {
+	local list=$1
+	shift
+	mounted look; mounted floor
+	client look "live.$list" "$@"; E=$RATE
+	client floor "floor.$list" "$@"; F=$RATE
+}
+
+limit_look_anew() {
+	local name
+	for name in look floor; do
+		fresh "$name"
+		client "$name" "${name/look/live}.seen" -1 stat
+	done
+	limit_look "$@"
+}
+
 # walk COMMAND-LINE MOUNT FLOOR. The peer takes long, and shows nothing else when it is free.
 walk() {
 	local line=$1 name times=()
 	shift
-	[ "$PEERS $SECTION" != 'yes pinned' ] || set -- "$@" gocryptfs
+	[ "$PEERS $SECTION $1" != 'yes pinned ten' ] && [ "$PEERS $SECTION $1" != 'yes pinned sealed' ] || set -- "$@" gocryptfs
 	for name; do
 		fresh "$name"
 		took "$name" "$line"
@@ -131,6 +149,7 @@ retrieve_many() {
 }
 
 # ---- how much of a target there is to be had: there is nothing of escrowfs in these but its seals ----
+# (What looks take is above.)
 
 # limit_one OPERATION ROWS SEAL: the floor that does both, with a commit of what has to be written. P is what
 # these take one after the other.
@@ -163,10 +182,11 @@ check_in() {
 	client live live.all -t "$1" "$3"; F=$RATE
 }
 
+# cat_token MOUNT LIST
 cat_token() {
 	local commit
-	plain; mounted live
-	client live live.all -f token cat; E=$(calc "1e3 / $RATE")
+	plain; mounted "$1"
+	client "$1" "$2.all" -f token cat; E=$(calc "1e3 / $RATE")
 	client plain ten.all -f token cat; P=$(calc "1e3 / $RATE")
 	part commit; commit=$RATE
 	part open; F=$(calc "$P + 1e3 / $commit + 1e3 / $RATE")
@@ -174,19 +194,19 @@ cat_token() {
 
 # ---- the 99th percentile, while another escrows all the time, so that checkpoints run ----
 
-# late quiet|snapshot LIST CLIENT-ARGUMENT... F is the median; P what it is on the floor meanwhile.
+# late MOUNT quiet|snapshot LIST CLIENT-ARGUMENT... F is the median; P what it is on the floor meanwhile.
 late() {
-	local background beside=$1 list=$2
-	shift 2
+	local background of=$1 beside=$2 list=$3
+	shift 3
 	mounted live; mounted floor
 	[ "$list" != never ] || { fresh live; fresh floor; }
 	[ "$beside" = quiet ] || fresh snapshot
 	"${PIN[@]}" "$CLIENT" -s 3600 escrow "$T/mnt/live" "$T/live.others" &
 	background=$!
 	sleep 0.1
-	client live "live.$list" "$@"
+	client "$of" "$of.$list" "$@"
 	E=$(calc "$P99 / 1e3") F=$(calc "$P50 / 1e3")
-	[[ $* =~ ^[sg]et$ ]] || { client floor "floor.$list" "$@"; P=$(calc "$P99 / 1e3"); }
+	[[ "$of $*" =~ ^floor|' '[sg]et$ ]] || { client floor "floor.$list" "$@"; P=$(calc "$P99 / 1e3"); }
 	kill "$background"
 	wait "$background" || :
 	unmounted snapshot
@@ -194,15 +214,18 @@ late() {
 
 late_rows() {
 	local when=$1 beside=$2
-	row "p99: stat, $when" µs floor 'p50<=5' late "$beside" seen stat
-	row "p99: open+read+close, $when" µs floor 'p50<=5' late "$beside" seen read
-	row "p99: open+read+close, never seen, $when" µs floor 'p50<=5' late "$beside" never -1 read
-	row "p99: escrow, $when" µs floor 'p50<=5' late "$beside" all escrow
-	row "p99: escrow, 64 writers, $when" µs floor 'p50<=5' late "$beside" all -t 64 escrow
-	row "p99: retrieval, $when" µs floor 'p50<=5' late "$beside" all retrieve
-	row "p99: retrieval, 64 readers, $when" µs floor 'p50<=5' late "$beside" all -t 64 retrieve
-	row "p99: SetBootstrapToken, $when" µs - 'p50<=5' late "$beside" all set
-	row "p99: GetBootstrapToken, $when" µs - 'p50<=5' late "$beside" all get
+	row "p99: stat, $when" µs floor 'p50<=5' late live "$beside" seen stat
+	row "limit: p99: stat, $when" µs - 'p50<=5' late floor "$beside" seen stat
+	row "p99: open+read+close, $when" µs floor 'p50<=5' late live "$beside" seen read
+	row "limit: p99: open+read+close, $when" µs - 'p50<=5' late floor "$beside" seen read
+	row "p99: open+read+close, never seen, $when" µs floor 'p50<=5' late live "$beside" never -1 read
+	row "limit: p99: open+read+close, never seen, $when" µs - 'p50<=5' late floor "$beside" never -1 read
+	row "p99: escrow, $when" µs floor 'p50<=5' late live "$beside" all escrow
+	row "p99: escrow, 64 writers, $when" µs floor 'p50<=5' late live "$beside" all -t 64 escrow
+	row "p99: retrieval, $when" µs floor 'p50<=5' late live "$beside" all retrieve
+	row "p99: retrieval, 64 readers, $when" µs floor 'p50<=5' late live "$beside" all -t 64 retrieve
+	row "p99: SetBootstrapToken, $when" µs - 'p50<=5' late live "$beside" all set
+	row "p99: GetBootstrapToken, $when" µs - 'p50<=5' late live "$beside" all get
 }
 
 # ---- what it takes ----
@@ -258,13 +281,18 @@ rows() {
 	for file in security.json bootstrap_status; do
 		row "stat $file, seen before" /s gocryptfs 'floor>=0.95' look seen -f "$file" stat
 		row "open+read+close $file, seen before" /s gocryptfs 'floor>=0.95' look seen -f "$file" read
+		row "limit: open+read+close $file, seen before" /s - 'floor>=0.95' limit_look seen -f "$file" read
 		row "stat $file, never seen" /s gocryptfs 'floor>=0.6' look_anew never -1 -f "$file" stat
+		row "limit: stat $file, never seen" /s - 'floor>=0.6' limit_look_anew never -1 -f "$file" stat
 		row "open+read+close $file, never seen" /s gocryptfs 'floor>=0.6' look_anew never -1 -f "$file" read
+		row "limit: open+read+close $file, never seen" /s - 'floor>=0.6' limit_look_anew never -1 -f "$file" read
 	done
 	row 'ls -f /devices' names/s gocryptfs 'floor>=0.6' look seen list
+	row 'limit: ls -f /devices' names/s - 'floor>=0.6' limit_look seen list
 	row 'ls -l /devices, never seen' names/s gocryptfs 'floor>=0.8' look_anew one -1 list-stat
 	walk_row find 'find devices' ten floor_ten
 	walk_row 'grep -L' 'grep -L escrowed devices/*/bootstrap_status || :' ten floor_ten
+	row "limit: grep -L, $TEN devices" s - 'floor<=1.3' walk 'grep -L escrowed devices/*/bootstrap_status || :' look_ten floor_ten
 	walk_row 'tar, sealed' 'tar -cf - devices | cat' sealed floor_sealed
 	walk_row 'rsync -a, sealed' "rsync -a devices/ $SHM/dump" sealed floor_sealed
 	row 'escrow, 1 writer' /s ext4+fsync 'floor>=0.9' escrow_one
@@ -283,7 +311,8 @@ rows() {
 	row 'SetBootstrapToken, 64 clients, of token' /s - 'floor>=0.9' check_in 64 set escrow
 	row 'GetBootstrapToken, 1 client, of token' /s - 'floor>=0.9' check_in 1 get retrieve
 	row 'GetBootstrapToken, 64 clients, of token' /s - 'floor>=0.9' check_in 64 get retrieve
-	row 'cat token, a process' ms ext4 'floor<=1.3' cat_token
+	row 'cat token, a process' ms ext4 'floor<=1.3' cat_token live live
+	row 'limit: cat token, a process' ms ext4 'floor<=1.3' cat_token limit_retrieval floor
 	[ "$SECTION" = pinned ] || return 0
 	late_rows 'others escrow' quiet
 	late_rows 'snapshot held' snapshot

@@ -95,7 +95,7 @@ PY
 	# (For others there is a twentieth of each second of this processor.)
 	taskset -pc 0 "$(basename "${thread%/comm}")" >/dev/null
 	# It ends with the test's directory, whatever becomes of the test and of who watches over it.
-	timeout 30 chrt --fifo 1 taskset -c 0 sh -c 'while [ -e "$1" ]; do :; done' sh "$T/hog" 3>&- &
+	timeout 30 chrt --fifo 1 taskset -c 0 sh -c "while [ -e '$T/hog' ]; do :; done" 3>&- &
 	assert_equal "$(retrieve 1000)" '1000 ok'
 }
 
