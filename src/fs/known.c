@@ -1,38 +1,42 @@
 /*
- * A table of sets: a device's number says which set it is in, and within it whoever came first makes
- * room. Numbers that follow one another, as those of a fleet do, fill all sets alike; those of some
- * devices that are looked at again and again don't, and of one more than a set holds none is ever found
- * there. So sets are few and large.
+ * Two tables of sets, one of devices, one of texts: a device's number says which set it is in, and within
+ * it whoever came first makes room. Of one device more than a set holds, looked at in turns, none is ever
+ * found there: so sets are large, and numbers are scattered over them. There are more devices than texts: a program that walks
+ * through thousands looks at all of them first, and then opens one after the other.
  *
  * Who asks the store may have the old answer when the device has changed and has been forgotten since:
  * that answer would stay. So whoever asks takes the count of what was forgotten first, and what he got
  * is put down only if nothing was since. The set's mutex is held over both that look and the putting
  * down, and whoever forgets counts before he takes it: either he comes later and clears the place, or
- * the look finds his count.
+ * the look finds his count. A text is the one of a change of its device, and never of another.
  */
 #include "known.h"
 
 #include <stdlib.h>
 
-#define SETS 64 /* times PLACES: the devices that are known at most */
-#define PLACES 32
+#define PLACES 16
+#define SET_BITS 10   /* 2^SET_BITS * PLACES: the devices that are known at most */
+#define TEXT_BITS 7   /* the same of texts */
 #define TEXT_MAX 4096 /* longer ones, of which there are few, are asked for each time */
 
-struct place {
-	struct device device;
-	struct content *security; /* NULL: nobody asked for it */
-};
+#define SETS (1 << SET_BITS)
+#define TEXT_SETS (1 << TEXT_BITS)
 
 struct set {
 	pthread_mutex_t mutex;
 	unsigned next;	    /* the place whose turn it is */
 	int64_t id[PLACES]; /* whose places they are, side by side; 0: nobody's */
-	struct place places[PLACES];
 };
 
+/* What is looked through is apart from what is found: the processor's caches have all of the one. */
 struct known {
 	atomic_uint_fast64_t forgotten;
-	struct set sets[SETS];
+	struct set sets[SETS], text_sets[TEXT_SETS];
+	struct device device[SETS][PLACES];
+	struct text {
+		int64_t change;
+		struct content *content;
+	} text[TEXT_SETS][PLACES];
 };
 
 enum error known_new(struct known **out)
@@ -42,6 +46,8 @@ enum error known_new(struct known **out)
 		return fail(ERR_MEMORY, "out of memory");
 	for (int i = 0; i < SETS; i++)
 		pthread_mutex_init(&known->sets[i].mutex, NULL);
+	for (int i = 0; i < TEXT_SETS; i++)
+		pthread_mutex_init(&known->text_sets[i].mutex, NULL);
 	*out = known;
 	return OK;
 }
@@ -50,42 +56,67 @@ void known_free(struct known *known)
 {
 	if (!known)
 		return;
-	for (int i = 0; i < SETS; i++) {
-		for (int j = 0; j < PLACES; j++)
-			content_drop(known->sets[i].places[j].security);
+	for (int i = 0; i < SETS; i++)
 		pthread_mutex_destroy(&known->sets[i].mutex);
+	for (int i = 0; i < TEXT_SETS; i++) {
+		for (int j = 0; j < PLACES; j++)
+			content_drop(known->text[i][j].content);
+		pthread_mutex_destroy(&known->text_sets[i].mutex);
 	}
 	free(known);
 }
 
-static struct set *set_of(struct known *known, int64_t id)
+/* Numbers that follow one another, as those of a fleet do, come apart as far as can be (the golden ratio's bits). */
+static size_t scatter(int64_t id, int bits)
 {
-	return &known->sets[(uint64_t)id % SETS];
+	return (uint64_t)id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits);
 }
 
-static struct place *find(struct set *set, int64_t id)
+/* -1: it has no place. */
+static int find(const struct set *set, int64_t id)
 {
-	for (int i = 0; i < PLACES; i++)
-		if (set->id[i] == id)
-			return &set->places[i];
-	return NULL;
+	int place = PLACES - 1;
+	while (place >= 0 && set->id[place] != id)
+		place--;
+	return place;
+}
+
+/* Its place, or the one of whoever makes room for it. */
+static int place_for(struct set *set, int64_t id)
+{
+	int place = find(set, id);
+	if (place < 0)
+		place = (int)(set->next++ % PLACES);
+	set->id[place] = id;
+	return place;
 }
 
 /* ---- looking ---- */
 
-/* False: it isn't known. `text` NULL: the device alone is wanted. */
-static bool look(struct known *known, int64_t id, struct device *out, struct content **text)
+static bool look(struct known *known, int64_t id, struct device *out)
 {
 	if (!known)
 		return false;
-	struct set *set = set_of(known, id);
+	size_t at = scatter(id, SET_BITS);
+	struct set *set = &known->sets[at];
 	pthread_mutex_lock(&set->mutex);
-	const struct place *place = find(set, id);
-	bool found = place && (!text || place->security);
+	int place = find(set, id);
+	if (place >= 0)
+		*out = known->device[at][place];
+	pthread_mutex_unlock(&set->mutex);
+	return place >= 0;
+}
+
+/* What it says of the device as it is there. */
+static bool look_text(struct known *known, const struct device *device, struct content **text)
+{
+	size_t at = scatter(device->id, TEXT_BITS);
+	struct set *set = &known->text_sets[at];
+	pthread_mutex_lock(&set->mutex);
+	int place = find(set, device->id);
+	bool found = place >= 0 && known->text[at][place].change == device->change;
 	if (found)
-		*out = place->device;
-	if (found && text)
-		*text = content_hold(place->security);
+		*text = content_hold(known->text[at][place].content);
 	pthread_mutex_unlock(&set->mutex);
 	return found;
 }
@@ -95,28 +126,28 @@ static uint64_t count_of(struct known *known)
 	return known ? atomic_load(&known->forgotten) : 0;
 }
 
-static void keep(struct known *known, uint64_t count, const struct device *device,
-		 struct content *text)
+static void keep(struct known *known, uint64_t count, const struct device *device)
 {
 	if (!known)
 		return;
-	struct set *set = set_of(known, device->id);
+	size_t at = scatter(device->id, SET_BITS);
+	struct set *set = &known->sets[at];
 	pthread_mutex_lock(&set->mutex);
-	if (atomic_load(&known->forgotten) == count) {
-		struct place *place = find(set, device->id);
-		if (!place) {
-			unsigned turn = set->next++ % PLACES;
-			place = &set->places[turn];
-			set->id[turn] = device->id;
-		}
-		if (place->device.id != device->id || place->device.change != device->change) {
-			content_drop(place->security);
-			place->security = NULL;
-		}
-		place->device = *device;
-		if (text && !place->security && text->len <= TEXT_MAX)
-			place->security = content_hold(text);
-	}
+	if (atomic_load(&known->forgotten) == count)
+		known->device[at][place_for(set, device->id)] = *device;
+	pthread_mutex_unlock(&set->mutex);
+}
+
+static void keep_text(struct known *known, const struct device *device, struct content *content)
+{
+	if (!known || content->len > TEXT_MAX)
+		return;
+	size_t at = scatter(device->id, TEXT_BITS);
+	struct set *set = &known->text_sets[at];
+	pthread_mutex_lock(&set->mutex);
+	struct text *text = &known->text[at][place_for(set, device->id)];
+	content_drop(text->content);
+	*text = (struct text){device->change, content_hold(content)};
 	pthread_mutex_unlock(&set->mutex);
 }
 
@@ -124,32 +155,33 @@ enum error known_anew(struct fs *fs, int64_t id, struct device *out)
 {
 	uint64_t count = count_of(fs->known);
 	TRY(escrow_device(fs->escrow, id, out));
-	keep(fs->known, count, out, NULL);
+	keep(fs->known, count, out);
 	return OK;
 }
 
 enum error known_device(struct fs *fs, int64_t id, struct device *out)
 {
-	return look(fs->known, id, out, NULL) ? OK : known_anew(fs, id, out);
+	return look(fs->known, id, out) ? OK : known_anew(fs, id, out);
 }
 
 enum error known_named(struct fs *fs, const char *udid, struct device *out)
 {
 	uint64_t count = count_of(fs->known);
 	TRY(escrow_device_named(fs->escrow, udid, out));
-	keep(fs->known, count, out, NULL);
+	keep(fs->known, count, out);
 	return OK;
 }
 
 enum error known_security(struct fs *fs, int64_t id, struct device *out, struct content **text)
 {
-	if (look(fs->known, id, out, text))
+	if (look(fs->known, id, out) && look_text(fs->known, out, text))
 		return OK;
 	SCOPED(bytes_free) struct bytes made = {0};
 	uint64_t count = count_of(fs->known);
 	TRY(escrow_security(fs->escrow, id, &made, out));
 	TRY(content_take(&made, text));
-	keep(fs->known, count, out, *text);
+	keep(fs->known, count, out);
+	keep_text(fs->known, out, *text);
 	return OK;
 }
 
@@ -157,14 +189,11 @@ enum error known_security(struct fs *fs, int64_t id, struct device *out, struct 
 
 void known_forget(struct known *known, int64_t id)
 {
-	struct set *set = set_of(known, id);
+	struct set *set = &known->sets[scatter(id, SET_BITS)];
 	atomic_fetch_add(&known->forgotten, 1);
 	pthread_mutex_lock(&set->mutex);
-	struct place *place = find(set, id);
-	if (place) {
-		content_drop(place->security);
-		*place = (struct place){0};
-		set->id[place - set->places] = 0;
-	}
+	int place = find(set, id);
+	if (place >= 0)
+		set->id[place] = 0;
 	pthread_mutex_unlock(&set->mutex);
 }

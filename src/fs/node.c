@@ -28,16 +28,22 @@ void node_fixed(const struct entry *entry, struct node *out)
 	stpcpy(stpcpy(end, "/"), entry->name);
 }
 
-void node_device(const struct device *device, enum device_file file, struct node *out)
+/* All but its device. */
+static void name_device(enum device_file file, struct node *out)
 {
-	*out = (struct node){.number = tree_device_node(device->id, file),
-			     .entry = tree_device(file),
-			     .kind = KIND_DEVICE,
-			     .device = *device};
+	out->number = tree_device_node(out->device.id, file);
+	out->entry = tree_device(file);
+	out->kind = KIND_DEVICE;
 	/* Of the longest name it is shorter than the room. */
-	char *end = stpcpy(stpcpy(out->path, "/devices/"), device->udid);
+	char *end = stpcpy(stpcpy(out->path, "/devices/"), out->device.udid);
 	if (*out->entry->name)
 		stpcpy(stpcpy(end, "/"), out->entry->name);
+}
+
+void node_device(const struct device *device, enum device_file file, struct node *out)
+{
+	out->device = *device;
+	name_device(file, out);
 }
 
 void node_link(enum search_by by, const struct device *device, struct node *out)
@@ -70,16 +76,21 @@ enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 	enum node_kind kind = tree_take_apart(number, &entry, &id, &by);
 	if (!entry)
 		return fail(ERR_GONE, "there is no inode %llu", (unsigned long long)number);
-	if (kind == KIND_PAST)
+	switch (kind) {
+	case KIND_PAST:
 		return node_past_find(fs, entry, id, out);
-	if (kind != KIND_FIXED)
-		TRY(device_now(fs, entry, id, &device));
-	if (kind == KIND_FIXED)
+	case KIND_FIXED:
 		node_fixed(entry, out);
-	else if (kind == KIND_DEVICE)
-		node_device(&device, (enum device_file)entry->node, out);
-	else
+		break;
+	case KIND_DEVICE:
+		TRY(device_now(fs, entry, id, &out->device));
+		name_device((enum device_file)entry->node, out);
+		break;
+	case KIND_LINK:
+		TRY(device_now(fs, entry, id, &device));
 		node_link(by, &device, out);
+		break;
+	}
 	return OK;
 }
 
@@ -94,12 +105,11 @@ enum error node_child(struct fs *fs, const struct node *directory, const char *n
 			return OK;
 		}
 		for (int i = FILE_DIRECTORY + 1; i < FILES_PER_DEVICE; i++) {
-			struct device device;
 			enum device_file file = (enum device_file)i;
 			if (strcmp(tree_device(file)->name, name) == 0) {
 				TRY(device_now(fs, tree_device(file), directory->device.id,
-					       &device));
-				node_device(&device, file, out);
+					       &out->device));
+				name_device(file, out);
 				return OK;
 			}
 		}

@@ -17,9 +17,10 @@
  * and then commits what a store would write of it. No filesystem that keeps the contract can do with less;
  * and it takes longer than these take alone, each with the processor's caches for itself.
  *
- * lookfs is the same program, too, with names that are a store's: each is looked up there once, and the row
- * that is found has all that attributes are made of; a listing steps from name to name; and when security.json is
- * read, what it says is read, and text like it written out with jansson. It is confined as a mount is.
+ * lookfs is the same program, too, with names that are a store's: each is looked up there, and so is the row that
+ * attributes are made of, where the kernel knows the name from a listing; a listing steps from name to name; and
+ * when security.json is read, what it says is read, and text like it written out with jansson. It is confined as a
+ * mount is.
  *
  * What the kernel is told is what src/fs tells it (timeouts, capabilities, kept pages, workers and
  * their loop), so that only the work of answering differs. Where the kernel can be spared a
@@ -121,6 +122,8 @@ static uint64_t child_of(uint64_t parent, const char *name)
 		return strcmp(name, "devices") == 0 ? DEVICES : 0;
 	if (parent == DEVICES)
 		return id_of(name) * FILES;
+	if (limit_attributes)
+		limit_attributes(parent / FILES);
 	for (int file = SECURITY; file < FILES; file++)
 		if (!(parent & HISTORY) && strcmp(name, names[file]) == 0)
 			return parent + (uint64_t)file;

@@ -1,4 +1,4 @@
-/* A name is looked up in the store, a listing asks it for names, security.json for what it says. */
+/* A name is looked up in the store, attributes are, a listing asks it for names, security.json for what it says. */
 #include "limit.h"
 
 #include "cli/confine.h"
@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMED, NAMES, FACTS, VERSIONS, STATEMENTS };
+enum { NAMED, NUMBERED, NAMES, FACTS, VERSIONS, STATEMENTS };
 
-/* What files' attributes are made of goes with the name; the rest with the text. */
+/* What files' attributes are made of. */
+#define ATTRIBUTES "id, status, security_size, token_size, security_at, status_at, token_at, pinned"
+
 static const char *const text[STATEMENTS] = {
-	"SELECT id, status, security_size, token_size, security_at, status_at, token_at, pinned "
-	"FROM device WHERE udid = ?1 AND removed_at = 0",
+	"SELECT " ATTRIBUTES " FROM device WHERE udid = ?1 AND removed_at = 0",
+	"SELECT " ATTRIBUTES " FROM device WHERE id = ?1 AND removed_at = 0",
 	"SELECT id, udid FROM device WHERE id > ?1 AND removed_at = 0 ORDER BY id",
 	"SELECT fact, value, at, source, state FROM fact WHERE device = ?1",
 	"SELECT id, number, escrowed_at, confirmed_at, sealed_at, ended_at, ending FROM version "
@@ -23,6 +25,7 @@ static const char *const text[STATEMENTS] = {
 static const char *path;
 static json_t *sample; /* a device's security.json */
 static _Thread_local sqlite3_stmt *statements[STATEMENTS];
+static _Thread_local uint64_t last; /* the device whose attributes are at hand */
 
 /* One for each thread, as in a mount. It ends with the process. */
 static sqlite3_stmt *statement(int which)
@@ -75,7 +78,8 @@ uint64_t limit_device(const char *name)
 	if (sqlite3_step(named) == SQLITE_ROW)
 		id = read_row(named);
 	sqlite3_reset(named);
-	return (uint64_t)id;
+	last = (uint64_t)id;
+	return last;
 }
 
 void limit_names(uint64_t after, limit_each *each, void *context)
@@ -96,6 +100,13 @@ static void read_all(int which, uint64_t id)
 	while (sqlite3_step(rows) == SQLITE_ROW)
 		(void)read_row(rows);
 	sqlite3_reset(rows);
+}
+
+void limit_attributes(uint64_t id)
+{
+	if (id != last)
+		read_all(NUMBERED, id);
+	last = id;
 }
 
 bool limit_security(uint64_t id)

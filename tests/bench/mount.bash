@@ -62,6 +62,7 @@ lists() {
 store() {
 	STORE=${STORE:-$T/store}
 	[ -e "$STORE" ] || fill "$STORE" "${N:-100000}"
+	cat "$STORE/escrow.db" >/dev/null # it may have been made long ago
 	N=$(devices "$STORE")
 	names "$STORE" | lists live
 	floor_names "$N" | lists floor
