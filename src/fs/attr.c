@@ -242,8 +242,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 	 */
 	if (done && node.kind == KIND_DEVICE)
 		known_forget(fs->known, node.device.id);
+	struct node now = node;
 	if (!result)
-		result = node_find(fs, number, &node);
+		result = node_find(fs, number, &now);
+	if (!result)
+		node = now;
 	if (result == ERR_GONE && done)
 		result = OK;
 	if (!result)

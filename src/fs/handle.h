@@ -27,7 +27,7 @@ struct handle {
 	size_t size;	       /* the last one's length */
 };
 
-/* Of a node that was found when the kernel had been `told` that much. ERR_MEMORY. Given up with handle_drop(). */
+/* Of a node that was found when the kernel had been `told` that much. ERR_MEMORY. Ends with handle_drop(). */
 enum error handle_new(struct fs *, const struct node *, int64_t told, struct handle **);
 
 /*

@@ -70,7 +70,7 @@ struct node {
 	char path[NODE_PATH]; /* from the top of the mount; "" of a link, and of what is old */
 };
 
-/* By number: ERR_GONE when it is of a device that was taken away. */
+/* By number: ERR_GONE when it is of a device that was taken away. On an error `out` is nothing. */
 enum error node_find(struct fs *, fuse_ino_t, struct node *out);
 /* By name in a directory: ERR_NOT_FOUND. */
 enum error node_child(struct fs *, const struct node *directory, const char *name,

@@ -66,7 +66,7 @@ void known_free(struct known *known)
 	free(known);
 }
 
-/* Numbers that follow one another, as those of a fleet do, come apart as far as can be (the golden ratio's bits). */
+/* Numbers that follow one another, as a fleet's do, come apart as far as can be: the golden ratio's bits. */
 static size_t scatter(int64_t id, int bits)
 {
 	return (uint64_t)id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits);

@@ -32,7 +32,10 @@ static enum error status_text(const struct device *device, struct content **text
 	return content_new(line, (size_t)(end - line), text);
 }
 
-/* What the file says of the device; with security.json the device that it is of comes from where it does. */
+/*
+ * What the file says, and of which device. bootstrap_status is made of the one that is there; of
+ * security.json it is the one that the text belongs to.
+ */
 static enum error make_text(const struct handle *handle, struct device *device,
 			    struct content **text)
 {

@@ -19,8 +19,8 @@
  * mustn't be too many of. Threads are made when there is nobody to hand a slot to.
  *
  * Is there always somebody to read a request that others wait for? Who is aside waits for a commit,
- * which waits for nobody but the disk, or tells the kernel, one at a time (changes.c). So one more
- * than have slots, which is started with them, is enough.
+ * which waits for the disk, and on a full one for readers, who wait for nobody, or tells the kernel, one
+ * at a time (changes.c). So one more than have slots, which is started with them, is enough.
  */
 #include "workers.h"
 

@@ -15,7 +15,7 @@
  * it is there. Then there is no other try before the log has grown by as much again.
  *
  * Where the disk is full, and a retrieval lives on what was kept for it (reserve.c), the log stays short,
- * and whoever commits copies it after all: a thread that gets no time would hold what others need.
+ * and whoever commits copies it after all: logins then don't depend on whether a thread gets any time.
  */
 #include "inside.h"
 
@@ -30,6 +30,7 @@
 #define FEW 64		 /* are copied while nobody can commit */
 #define ROUNDS 8
 #define LOOKS_A_MS 10
+#define MS 1000000
 #define PATIENCE 20	      /* ms, with readers that are about to end */
 #define PATIENCE_IN_NEED 2000 /* ms, with all: the other way out is to refuse a login */
 #define STACK (256 * 1024)
@@ -37,7 +38,7 @@
 /* The caller holds the mutex. */
 static bool has_grown(const struct checkpoint *checkpoint, int pages)
 {
-	return !checkpoint->copying && !atomic_load(&checkpoint->unsynced) &&
+	return !atomic_load(&checkpoint->unsynced) &&
 	       checkpoint->pages - checkpoint->since >= pages;
 }
 
@@ -97,17 +98,24 @@ static bool sync_database(struct tx *tx)
 	return false;
 }
 
-static bool wait_so_long(int tries, int patience)
+static int64_t clock_ms(void)
 {
-	static const struct timespec moment = {.tv_nsec = 1000000 / LOOKS_A_MS};
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / MS;
+}
+
+static void rest(void)
+{
+	static const struct timespec moment = {.tv_nsec = MS / LOOKS_A_MS};
 	nanosleep(&moment, NULL);
-	return tries < patience * LOOKS_A_MS;
 }
 
 static int wait_a_moment(void *context, int tries)
 {
 	(void)context;
-	return wait_so_long(tries, PATIENCE);
+	rest();
+	return tries < PATIENCE * LOOKS_A_MS;
 }
 
 /*
@@ -151,35 +159,41 @@ static bool copy_all(struct store *store)
 static struct progress copy_in_need(struct tx *tx)
 {
 	struct progress at = copy(tx);
-	while (is_lost(at) && sqlite3_errcode(tx->db) == SQLITE_FULL && reserve_release(tx->store))
+	while (is_lost(at) && sql_fail(tx, sqlite3_extended_errcode(tx->db)) == ERR_NO_SPACE &&
+	       reserve_release(tx->store))
 		at = copy(tx);
 	return at;
 }
 
-bool checkpoint_in_need(struct tx *tx)
+/* Its room is the next one's, in the log or in the database. Readers are waited for by the caller. */
+static bool give_back(struct tx *tx)
+{
+	connection_waits(tx, false);
+	int code = sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	connection_waits(tx, true);
+	return code == SQLITE_OK;
+}
+
+enum in_need checkpoint_in_need(struct tx *tx)
 {
 	struct checkpoint *checkpoint = &tx->store->checkpoint;
-	struct progress at;
-	int tries = 0;
 	if (atomic_load(&checkpoint->unsynced))
-		return false;
-	/* Who was waited for in vain reads for long. */
-	int patience = checkpoint->in_vain ? PATIENCE : PATIENCE_IN_NEED;
-	do {
-		at = copy_in_need(tx);
-		/* Its room is the next one's, in the log or in the database. */
-		if (is_done(at)) {
-			int code = sqlite3_wal_checkpoint_v2(
-				tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-			if (code == SQLITE_OK) {
-				checkpoint->in_vain = false;
-				return true;
-			}
+		return NEED_LOST;
+	int64_t began = clock_ms();
+	struct progress at = copy_in_need(tx);
+	/* Who was waited for in vain, and is where they were, reads for long. */
+	int64_t patience = at.copied == checkpoint->in_vain ? PATIENCE : PATIENCE_IN_NEED;
+	while (!is_lost(at)) {
+		if (is_done(at) && give_back(tx))
+			return NEED_MET;
+		if (clock_ms() - began >= patience) {
+			checkpoint->in_vain = at.copied;
+			return NEED_READER;
 		}
-	} while (!is_lost(at) && wait_so_long(tries++, patience));
-	if (!is_lost(at))
-		checkpoint->in_vain = true;
-	return false;
+		rest();
+		at = copy_in_need(tx);
+	}
+	return NEED_LOST;
 }
 
 /* Called by SQLite after each commit, when the connection is free for anything. */
@@ -216,14 +230,12 @@ static void *work(void *context)
 			pthread_cond_wait(&checkpoint->wake, &checkpoint->mutex);
 			continue;
 		}
-		checkpoint->copying = true;
 		pthread_mutex_unlock(&checkpoint->mutex);
 		bool anew = copy_all(store);
 		pthread_mutex_lock(&checkpoint->mutex);
 		if (anew)
 			checkpoint->pages = 0;
 		checkpoint->since = checkpoint->pages;
-		checkpoint->copying = false;
 	}
 	pthread_mutex_unlock(&checkpoint->mutex);
 	return NULL;
@@ -234,6 +246,7 @@ enum error checkpoint_start(struct store *store)
 	struct checkpoint *checkpoint = &store->checkpoint;
 	TRY(connection_new(store, CONNECT_WRITE, &checkpoint->tx));
 	TRY(sql_run_text(checkpoint->tx, "PRAGMA cache_size = 0"));
+	checkpoint->in_vain = -1;
 	pthread_mutex_init(&checkpoint->mutex, NULL);
 	pthread_cond_init(&checkpoint->wake, NULL);
 	int code = thread_start(&checkpoint->thread, STACK, work, store);

@@ -44,6 +44,11 @@ static int wait_a_moment(void *context, int tries)
 	return !last && tries < HOUR_MS * TRIES_A_MS;
 }
 
+void connection_waits(struct tx *tx, bool waits)
+{
+	sqlite3_busy_handler(tx->db, waits ? wait_a_moment : NULL, tx);
+}
+
 static const char pragmas[] =
 	"PRAGMA foreign_keys = ON;"
 	"PRAGMA synchronous = FULL;" /* a commit is on disk when it returns */
@@ -66,7 +71,7 @@ static const char importing[] = "PRAGMA cache_size = -8192";
 static enum error configure(struct tx *tx, enum access_wanted wanted)
 {
 	sqlite3_extended_result_codes(tx->db, 1);
-	sqlite3_busy_handler(tx->db, wait_a_moment, tx);
+	connection_waits(tx, true);
 	sqlite3_db_config(tx->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(tx->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	TRY(visit_prepare(tx));

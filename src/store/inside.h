@@ -69,13 +69,12 @@ struct checkpoint {
 	struct tx *tx;
 	pthread_t thread;
 	bool running;
-	atomic_bool unsynced;  /* the database may lack what was copied: the log is kept */
-	bool in_vain;	       /* belongs to who commits */
+	atomic_bool unsynced; /* the database may lack what was copied: the log is kept */
+	int in_vain; /* so many pages were copied when readers were waited for in vain; -1. Who commits has it */
 	pthread_mutex_t mutex; /* over what follows; held for moments only */
 	pthread_cond_t wake;
 	int pages; /* in the log */
 	int since; /* of these were there when it was last copied */
-	bool copying;
 	bool closing;
 };
 
@@ -131,6 +130,8 @@ enum access_wanted {
  */
 enum error connection_new(struct store *, enum access_wanted, struct tx **);
 void connection_free(struct tx *);
+/* Does it wait for who else reads and writes, as connections do? Else it says ERR_BUSY at once. */
+void connection_waits(struct tx *, bool);
 
 /* index.c: a connection that was just opened, before it reads. */
 void index_guard(struct tx *);
@@ -184,9 +185,14 @@ enum error checkpoint_start(struct store *);
 void checkpoint_stop(struct store *);
 /*
  * Copies the log by the writer's connection, whose thread calls it, outside a transaction: what is
- * written next takes no more room. False: it can't be, or somebody reads what only the log has.
+ * written next takes no more room. Waits for who reads what only the log has, a second or two.
  */
-bool checkpoint_in_need(struct tx *writer);
+enum in_need {
+	NEED_MET,
+	NEED_READER, /* somebody still reads: later it can be */
+	NEED_LOST,   /* it can't be copied any more */
+};
+enum in_need checkpoint_in_need(struct tx *writer);
 
 /* ---- reserve.c: room that is kept back ---- */
 

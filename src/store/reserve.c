@@ -101,7 +101,7 @@ void reserve_open(struct store *store)
 	reserve->target = (all / SHARE < most ? all / SHARE : most) / PAGE * PAGE;
 	int64_t step = reserve->target / SHARE;
 	reserve->step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
-	reserve->last = step < STEP_MIN ? STEP_MIN : step;
+	reserve->last = step < STEP_MIN && STEP_MIN < reserve->target ? STEP_MIN : step;
 	open_file(store, 0);
 	if ((store->mode == STORE_SERVE || !has_index(store)) && !has_room(store, OPENING))
 		(void)reserve_release(store);

@@ -33,7 +33,7 @@
 #include <time.h>
 
 #define BATCH 512	   /* jobs at most in one transaction */
-#define STEPS 4		   /* of what is kept back, for one job: one will do */
+#define STEPS 4		   /* to make room for one job: one or two will do */
 #define STACK (256 * 1024) /* a thread's usual 8 MiB would be locked memory */
 /* ns: between commits, enough for another process to come in; and how long there may be none. */
 #define GAP INT64_C(300000)
@@ -206,25 +206,32 @@ static void let_others_in(struct writer *writer)
 	}
 }
 
-/* In the end the log is copied, and has room again. Only if that wasn't enough it gets the rest, too. */
-static bool make_room(struct tx *tx, bool again)
+/*
+ * What is left in the end is for the database, as the log is copied, and the log has room again. Only if that
+ * wasn't enough, or can't be done any more, the log gets it, too.
+ */
+static bool make_room(struct tx *tx, bool *copied)
 {
-	if (again || !reserve_ends(tx->store))
-		return reserve_release(tx->store);
-	if (!checkpoint_in_need(tx))
-		return false;
-	reserve_begin(tx->store);
-	return true;
+	if (!*copied && reserve_ends(tx->store)) {
+		enum in_need result = checkpoint_in_need(tx);
+		*copied = true;
+		if (result == NEED_MET)
+			reserve_begin(tx->store);
+		if (result != NEED_LOST)
+			return result == NEED_MET;
+	}
+	return reserve_release(tx->store);
 }
 
 /* Each by itself: what is kept back isn't for others that came with it. */
 static void run_vital(struct tx *tx, struct job *first, const struct job *rest, bool rehearse)
 {
 	for (struct job *job = first, *next; job != rest; job = next) {
+		bool copied = false;
 		next = job->next;
 		job->next = NULL;
-		for (int i = 0;
-		     i < STEPS && job->vital && job->result == ERR_NO_SPACE && make_room(tx, i > 0);
+		for (int i = 0; i < STEPS && job->vital && job->result == ERR_NO_SPACE &&
+				make_room(tx, &copied);
 		     i++)
 			(void)run(tx, job, rehearse);
 		job->next = next;
@@ -509,7 +516,7 @@ void writer_stop(struct store *store)
 	if (!writer->tx)
 		return;
 	/* Readers elsewhere need the log still: then it stays, and nobody waits for them here. */
-	sqlite3_busy_handler(writer->tx->db, NULL, NULL);
+	connection_waits(writer->tx, false);
 	if (!atomic_load(&store->checkpoint.unsynced))
 		sqlite3_wal_checkpoint_v2(writer->tx->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
 					  NULL);

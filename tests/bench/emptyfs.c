@@ -122,8 +122,8 @@ static uint64_t child_of(uint64_t parent, const char *name)
 		return strcmp(name, "devices") == 0 ? DEVICES : 0;
 	if (parent == DEVICES)
 		return id_of(name) * FILES;
-	if (limit_attributes)
-		limit_attributes(parent / FILES);
+	if (limit_attributes && !limit_attributes(parent / FILES))
+		return 0;
 	for (int file = SECURITY; file < FILES; file++)
 		if (!(parent & HISTORY) && strcmp(name, names[file]) == 0)
 			return parent + (uint64_t)file;
@@ -383,7 +383,8 @@ int main(int argc, char **argv)
 	argv += tree.sealed;
 	argc -= tree.sealed;
 	if (limit_prepare ? argc < 4 || tree.sealed : argc != 4) {
-		fprintf(stderr, "usage: emptyfs [-s] N MOUNTPOINT DEVICE\n");
+		fprintf(stderr, "usage: %s N MOUNTPOINT DEVICE%s\n", argv[0],
+			limit_prepare ? " ..." : "; with -s first, as a sealed mount");
 		return 2;
 	}
 	tree.devices = strtoull(argv[1], NULL, 10);

@@ -24,8 +24,8 @@ uint64_t limit_device(const char *name) __attribute__((weak));
 /* Devices by number, until `each` has enough. */
 typedef bool limit_each(void *context, const char *name, uint64_t id);
 void limit_names(uint64_t after, limit_each *, void *) __attribute__((weak));
-/* A file of its is looked up. */
-void limit_attributes(uint64_t id) __attribute__((weak));
+/* A file of its is looked up: false, as below, when that went wrong. */
+bool limit_attributes(uint64_t id) __attribute__((weak));
 /* Its security.json is read. */
 bool limit_security(uint64_t id) __attribute__((weak));
 

@@ -1,9 +1,10 @@
-/* A name is looked up in the store, attributes are, a listing asks it for names, security.json for what it says. */
+/* Names and attributes are looked up in the store, listings step through it, security.json is made of it. */
 #include "limit.h"
 
 #include "cli/confine.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,24 +23,24 @@ static const char *const text[STATEMENTS] = {
 	"WHERE device = ?1 ORDER BY number",
 };
 
+/* One connection, which keeps what it has read, as the one that a mount uses for one client. */
 static const char *path;
+static sqlite3_stmt *statements[STATEMENTS];
+static uint64_t last; /* the device whose attributes are at hand */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static json_t *sample; /* a device's security.json */
-static _Thread_local sqlite3_stmt *statements[STATEMENTS];
-static _Thread_local uint64_t last; /* the device whose attributes are at hand */
 
-/* One for each thread, as in a mount. It ends with the process. */
-static sqlite3_stmt *statement(int which)
+static bool open_store(void)
 {
 	sqlite3 *db;
-	if (statements[which])
-		return statements[which];
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL))
-		return NULL;
+		return false;
 	for (int i = 0; i < STATEMENTS; i++)
 		if (sqlite3_prepare_v3(db, text[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i],
 				       NULL))
-			return NULL;
-	return statements[which];
+			return false;
+	return true;
 }
 
 int limit_prepare(char **what, int count, const char *security)
@@ -51,7 +52,7 @@ int limit_prepare(char **what, int count, const char *security)
 	}
 	path = what[0];
 	sample = json_loads(security, 0, &error);
-	if (sample && statement(NAMED))
+	if (sample && open_store())
 		return 0;
 	fprintf(stderr, "lookfs: %s: %s\n", path, sample ? "it can't be read" : error.text);
 	return -1;
@@ -70,52 +71,65 @@ static int64_t read_row(sqlite3_stmt *row)
 	return sqlite3_column_int64(row, 0);
 }
 
+/* False: something failed. The last row's first column is put into `first`. */
+static bool read_all(sqlite3_stmt *rows, int64_t *first)
+{
+	int code;
+	while ((code = sqlite3_step(rows)) == SQLITE_ROW)
+		*first = read_row(rows);
+	sqlite3_reset(rows);
+	return code == SQLITE_DONE;
+}
+
+static bool read_of(int which, uint64_t id)
+{
+	int64_t first;
+	sqlite3_bind_int64(statements[which], 1, (int64_t)id);
+	return read_all(statements[which], &first);
+}
+
 uint64_t limit_device(const char *name)
 {
-	sqlite3_stmt *named = statement(NAMED);
 	int64_t id = 0;
-	sqlite3_bind_text(named, 1, name, -1, SQLITE_STATIC);
-	if (sqlite3_step(named) == SQLITE_ROW)
-		id = read_row(named);
-	sqlite3_reset(named);
+	pthread_mutex_lock(&mutex);
+	sqlite3_bind_text(statements[NAMED], 1, name, -1, SQLITE_STATIC);
+	if (!read_all(statements[NAMED], &id))
+		id = 0;
 	last = (uint64_t)id;
-	return last;
+	pthread_mutex_unlock(&mutex);
+	return (uint64_t)id;
+}
+
+bool limit_attributes(uint64_t id)
+{
+	pthread_mutex_lock(&mutex);
+	bool done = id == last || read_of(NUMBERED, id);
+	last = id;
+	pthread_mutex_unlock(&mutex);
+	return done;
 }
 
 void limit_names(uint64_t after, limit_each *each, void *context)
 {
-	sqlite3_stmt *names = statement(NAMES);
+	sqlite3_stmt *names = statements[NAMES];
+	pthread_mutex_lock(&mutex);
 	sqlite3_bind_int64(names, 1, (int64_t)after);
 	while (sqlite3_step(names) == SQLITE_ROW &&
 	       each(context, (const char *)sqlite3_column_text(names, 1),
 		    (uint64_t)sqlite3_column_int64(names, 0)))
 		;
 	sqlite3_reset(names);
-}
-
-static void read_all(int which, uint64_t id)
-{
-	sqlite3_stmt *rows = statement(which);
-	sqlite3_bind_int64(rows, 1, (int64_t)id);
-	while (sqlite3_step(rows) == SQLITE_ROW)
-		(void)read_row(rows);
-	sqlite3_reset(rows);
-}
-
-void limit_attributes(uint64_t id)
-{
-	if (id != last)
-		read_all(NUMBERED, id);
-	last = id;
+	pthread_mutex_unlock(&mutex);
 }
 
 bool limit_security(uint64_t id)
 {
-	read_all(FACTS, id);
-	read_all(VERSIONS, id);
-	json_t *object = json_deep_copy(sample);
+	pthread_mutex_lock(&mutex);
+	bool done = read_of(FACTS, id) && read_of(VERSIONS, id);
+	pthread_mutex_unlock(&mutex);
+	json_t *object = done ? json_deep_copy(sample) : NULL;
 	char *made = json_dumps(object, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-	bool done = made != NULL;
+	done = made != NULL;
 	free(made);
 	json_decref(object);
 	return done;

@@ -14,7 +14,7 @@ prepare() {
 	echo "$TOKEN_1" >"$D/token"
 }
 
-cleanup() { rm -f "$T/hog"; }
+cleanup() { rm -f "$T/hog" "$T/reads"; }
 fill_disk() { dd if=/dev/zero of="$T/disk/ballast" bs=64k 2>/dev/null || cat /dev/zero >>"$T/disk/ballast" 2>/dev/null || :; }
 kept() { stat -c %s "$S/escrow.db-reserve"; }
 metric() { sed -n "s/^escrowfs_store_$1 //p" "$M/metrics"; }
@@ -94,20 +94,24 @@ PY
 	touch "$T/hog"
 	# (For others there is a twentieth of each second of this processor.)
 	taskset -pc 0 "$(basename "${thread%/comm}")" >/dev/null
-	# It ends with the test's directory, whatever becomes of the test and of who watches over it.
-	timeout 30 chrt --fifo 1 taskset -c 0 sh -c "while [ -e '$T/hog' ]; do :; done" 3>&- &
+	# It ends with its file, whatever becomes of the test and of who watches over it.
+	timeout 30 chrt --fifo 1 taskset -c 0 sh -c "touch '$T/starves'; while [ -e '$T/hog' ]; do :; done" 3>&- &
+	eventually 100 test -e "$T/starves"
 	assert_equal "$(retrieve 1000)" '1000 ok'
 }
 
-# reads SECONDS: somebody reads the store as it is now, for so long.
+# reads SECONDS: somebody reads the store as it is now, for so long or until $T/reads is gone.
 reads() {
-	sqlite3 "$S/escrow.db" 'BEGIN' 'SELECT count(*) FROM device' ".shell touch $T/reads; sleep $1" 'COMMIT' >"$T/read" 3>&- &
+	sqlite3 "$S/escrow.db" 'BEGIN' 'SELECT count(*) FROM device' \
+		".shell touch '$T/reads'; for i in \$(seq $(($1 * 10))); do [ -e '$T/reads' ] || break; sleep 0.1; done" \
+		'COMMIT' >"$T/read" 3>&- &
+	reader=$!
 	eventually 100 test -e "$T/reads"
 }
 
 @test "who reads for a moment, while the log can't be copied for it, costs no login" {
 	fill_disk
-	reads 1.5
+	reads 1
 	assert_equal "$(retrieve 1000)" '1000 ok'
 	assert_equal "$(cat "$T/read")" 1
 }
@@ -121,8 +125,30 @@ reads() {
 		assert_equal "$(retrieve 1)" '0 ENOSPC'
 	done
 	[ $((SECONDS - start)) -lt 5 ]
-	kill %1
+	rm "$T/reads"
+	wait "$reader"
 	# Its reader gone, the log is copied and its room is there again.
+	assert_equal "$(retrieve 100)" '100 ok'
+}
+
+# All of the log is copied then, and yet it can't begin anew.
+@test "whoever began to read after the last change isn't waited for any longer" {
+	fill_disk
+	reads 60
+	assert_has "$(retrieve 1000)" ENOSPC
+	rm "$T/reads"
+	wait "$reader"
+	local start said
+	for _ in $(seq 200); do
+		reads 60
+		start=$SECONDS
+		said=$(retrieve 1)
+		[ $((SECONDS - start)) -lt 5 ]
+		rm "$T/reads"
+		wait "$reader"
+		[ "$said" = '1 ok' ] || break
+	done
+	assert_equal "$said" '0 ENOSPC'
 	assert_equal "$(retrieve 100)" '100 ok'
 }
 
