@@ -86,7 +86,7 @@ limit_look_anew() {
 walk() {
 	local line=$1 name times=()
 	shift
-	[ "$PEERS $SECTION $1" != 'yes pinned ten' ] && [ "$PEERS $SECTION $1" != 'yes pinned sealed' ] || set -- "$@" gocryptfs
+	[ "$PEERS $SECTION" != 'yes pinned' ] || [ "$1" = look_ten ] || set -- "$@" gocryptfs
 	for name; do
 		fresh "$name"
 		took "$name" "$line"
