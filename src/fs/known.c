@@ -1,8 +1,9 @@
 /*
- * Two tables of sets, one of devices, one of texts: a device's number says which set it is in, and within
- * it whoever came first makes room. Of one device more than a set holds, looked at in turns, none is ever
- * found there: so sets are large, and numbers are scattered over them. There are more devices than texts: a program that walks
- * through thousands looks at all of them first, and then opens one after the other.
+ * Two tables of sets, one of devices, one of texts: a device's number says which set it is in. Of some more
+ * devices than a set holds, looked at in turns, none would be found there again if whoever came first made
+ * room: so it is one at random, sets are large, and numbers are scattered over them. There are more devices
+ * than texts: a program that walks through thousands looks at all of them first, and then opens one after
+ * the other.
  *
  * Who asks the store may have the old answer when the device has changed and has been forgotten since:
  * that answer would stay. So whoever asks takes the count of what was forgotten first, and what he got
@@ -14,9 +15,9 @@
 
 #include <stdlib.h>
 
-#define PLACES 16
-#define SET_BITS 10   /* 2^SET_BITS * PLACES: the devices that are known at most */
-#define TEXT_BITS 7   /* the same of texts */
+#define PLACES 32
+#define SET_BITS 8    /* 2^SET_BITS * PLACES: the devices that are known at most */
+#define TEXT_BITS 5   /* the same of texts */
 #define TEXT_MAX 4096 /* longer ones, of which there are few, are asked for each time */
 
 #define SETS (1 << SET_BITS)
@@ -24,7 +25,7 @@
 
 struct set {
 	pthread_mutex_t mutex;
-	unsigned next;	    /* the place whose turn it is */
+	uint32_t turn;	    /* whose it is to make room: any will do, in no order */
 	int64_t id[PLACES]; /* whose places they are, side by side; 0: nobody's */
 };
 
@@ -86,7 +87,11 @@ static int place_for(struct set *set, int64_t id)
 {
 	int place = find(set, id);
 	if (place < 0)
-		place = (int)(set->next++ % PLACES);
+		place = find(set, 0);
+	if (place < 0) {
+		set->turn = set->turn * 1664525 + 1013904223;
+		place = (int)(set->turn >> 16) % PLACES;
+	}
 	set->id[place] = id;
 	return place;
 }
