@@ -118,18 +118,31 @@ static int wait_a_moment(void *context, int tries)
 	return tries < PATIENCE * LOOKS_A_MS;
 }
 
+/* What retrievals put into the log is theirs: it goes where room was kept for it. */
+static struct progress copy_in_need(struct tx *tx)
+{
+	struct progress at = copy(tx);
+	while (is_lost(at) && sql_fail(tx, sqlite3_extended_errcode(tx->db)) == ERR_NO_SPACE &&
+	       reserve_release(tx->store))
+		at = copy(tx);
+	return at;
+}
+
 /*
  * Nobody commits. Who reads what was there before the last commit is soon done with it; and who reads
  * from now on needs no log, once all is copied.
  */
-static bool start_anew(struct tx *tx)
+static bool start_anew(struct tx *tx, struct progress (*copy_some)(struct tx *))
 {
-	struct progress at = copy(tx);
+	struct progress at = copy_some(tx);
 	for (int tries = 0; !is_done(at) && wait_a_moment(NULL, tries); tries++)
-		at = copy(tx);
+		at = copy_some(tx);
+	if (!is_done(at))
+		return false;
 	sqlite3_busy_handler(tx->db, wait_a_moment, NULL);
-	return is_done(at) && sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_RESTART,
-							NULL, NULL) == SQLITE_OK;
+	int code = sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	connection_waits(tx, true);
+	return code == SQLITE_OK;
 }
 
 /* False: somebody reads an old state, and the log goes on. */
@@ -149,20 +162,10 @@ static bool copy_all(struct store *store)
 	if (!sync_database(tx))
 		return false;
 	writer_hold(store);
-	bool anew = start_anew(tx);
+	bool anew = start_anew(tx, copy);
 	writer_release(store);
 	fault_point("log-anew");
 	return anew;
-}
-
-/* What retrievals put into the log is theirs: it goes where room was kept for it. */
-static struct progress copy_in_need(struct tx *tx)
-{
-	struct progress at = copy(tx);
-	while (is_lost(at) && sql_fail(tx, sqlite3_extended_errcode(tx->db)) == ERR_NO_SPACE &&
-	       reserve_release(tx->store))
-		at = copy(tx);
-	return at;
 }
 
 /* Its room is the next one's, in the log or in the database. Readers are waited for by the caller. */
@@ -213,9 +216,8 @@ static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
 	else if (has_grown(checkpoint, PAGES))
 		pthread_cond_signal(&checkpoint->wake);
 	pthread_mutex_unlock(&checkpoint->mutex);
-	/* With all of it copied, the next one who commits begins at its start. */
 	if (in_need)
-		(void)copy_in_need(store->writer.tx);
+		(void)start_anew(store->writer.tx, copy_in_need);
 	return SQLITE_OK;
 }
 
