@@ -46,14 +46,15 @@ calc() { awk "BEGIN { print $* }"; }
 
 # ---- looking ----
 
-# look LIST CLIENT-ARGUMENT...: here, on the floor and in gocryptfs.
+# look MOUNT LIST CLIENT-ARGUMENT...: there, on the floor and, beside escrowfs itself, in gocryptfs. MOUNT is live,
+# or look: what a filesystem takes that does nothing else (lookfs.c).
 look() {
-	local list=$1
-	shift
-	mounted live; mounted floor
-	client live "live.$list" "$@"; E=$RATE
+	local at=$1 list=$2
+	shift 2
+	mounted "$at"; mounted floor
+	client "$at" "live.$list" "$@"; E=$RATE
 	client floor "floor.$list" "$@"; F=$RATE
-	[ "$PEERS" = no ] || { mounted gocryptfs; client gocryptfs "ten.$list" "$@"; P=$RATE; }
+	[ "$PEERS $at" != 'yes live' ] || { mounted gocryptfs; client gocryptfs "ten.$list" "$@"; P=$RATE; }
 }
 
 # anew MOUNT LIST: some others of the list are looked at first. Daemons are never as new as that.
@@ -63,23 +64,9 @@ anew() {
 }
 
 look_anew() {
-	anew live live; anew floor floor
-	[ "$PEERS" = no ] || anew gocryptfs ten
+	anew "$1" live; anew floor floor
+	[ "$PEERS $1" != 'yes live' ] || anew gocryptfs ten
 	look "$@"
-}
-
-# What a look takes, and an opening, of a filesystem that does nothing else (lookfs.c).
-limit_look() {
-	local list=$1
-	shift
-	mounted look; mounted floor
-	client look "live.$list" "$@"; E=$RATE
-	client floor "floor.$list" "$@"; F=$RATE
-}
-
-limit_look_anew() {
-	anew look live; anew floor floor
-	limit_look "$@"
 }
 
 # walk COMMAND-LINE MOUNT FLOOR. The peer takes long, and shows nothing else when it is free.
@@ -276,16 +263,16 @@ rows() {
 	local file
 	[ "$SECTION" = free ] || once 'store, the trail apart, a device' B - 'value<=2048' store_bytes
 	for file in security.json bootstrap_status; do
-		row "stat $file, seen before" /s gocryptfs 'floor>=0.95' look seen -f "$file" stat
-		row "open+read+close $file, seen before" /s gocryptfs 'floor>=0.95' look seen -f "$file" read
-		row "stat $file, never seen" /s gocryptfs 'floor>=0.6' look_anew never -1 -f "$file" stat
-		row "limit: stat $file, never seen" /s - 'floor>=0.6' limit_look_anew never -1 -f "$file" stat
-		row "open+read+close $file, never seen" /s gocryptfs 'floor>=0.6' look_anew never -1 -f "$file" read
-		row "limit: open+read+close $file, never seen" /s - 'floor>=0.6' limit_look_anew never -1 -f "$file" read
+		row "stat $file, seen before" /s gocryptfs 'floor>=0.95' look live seen -f "$file" stat
+		row "open+read+close $file, seen before" /s gocryptfs 'floor>=0.95' look live seen -f "$file" read
+		row "stat $file, never seen" /s gocryptfs 'floor>=0.6' look_anew live never -1 -f "$file" stat
+		row "limit: stat $file, never seen" /s - 'floor>=0.6' look_anew look never -1 -f "$file" stat
+		row "open+read+close $file, never seen" /s gocryptfs 'floor>=0.6' look_anew live never -1 -f "$file" read
+		row "limit: open+read+close $file, never seen" /s - 'floor>=0.6' look_anew look never -1 -f "$file" read
 	done
-	row 'ls -f /devices' names/s gocryptfs 'floor>=0.6' look seen list
-	row 'limit: ls -f /devices' names/s - 'floor>=0.6' limit_look seen list
-	row 'ls -l /devices, never seen' names/s gocryptfs 'floor>=0.8' look_anew one -1 list-stat
+	row 'ls -f /devices' names/s gocryptfs 'floor>=0.6' look live seen list
+	row 'limit: ls -f /devices' names/s - 'floor>=0.6' look look seen list
+	row 'ls -l /devices, never seen' names/s gocryptfs 'floor>=0.8' look_anew live one -1 list-stat
 	walk_row find 'find devices' ten floor_ten
 	walk_row 'grep -L' 'grep -L escrowed devices/*/bootstrap_status || :' ten floor_ten
 	row "limit: grep -L, $TEN devices" s - 'floor<=1.3' walk 'grep -L escrowed devices/*/bootstrap_status || :' look_ten floor_ten
