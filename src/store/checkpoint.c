@@ -67,7 +67,9 @@ static void keep_log(struct store *store)
 /* Without room on the disk, say, the log stays as it is, and whoever commits says so. */
 static struct progress copy(struct tx *tx)
 {
-	struct progress at = {0};
+	struct progress at = {.log = INT_MAX};
+	if (atomic_load(&tx->store->checkpoint.unsynced))
+		return at;
 	int code = sqlite3_wal_checkpoint_v2(tx->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &at.log,
 					     &at.copied);
 	if ((code & 0xff) == SQLITE_IOERR && sqlite3_extended_errcode(tx->db) == SQLITE_IOERR_FSYNC)
@@ -118,12 +120,18 @@ static int wait_a_moment(void *context, int tries)
 	return tries < PATIENCE * LOOKS_A_MS;
 }
 
+/* Why it was lost. A sync says so of room, too. */
+static bool is_full(const struct tx *tx)
+{
+	return !atomic_load(&tx->store->checkpoint.unsynced) &&
+	       sql_fail(tx, sqlite3_extended_errcode(tx->db)) == ERR_NO_SPACE;
+}
+
 /* What retrievals put into the log is theirs: it goes where room was kept for it. */
 static struct progress copy_in_need(struct tx *tx)
 {
 	struct progress at = copy(tx);
-	while (is_lost(at) && sql_fail(tx, sqlite3_extended_errcode(tx->db)) == ERR_NO_SPACE &&
-	       reserve_release(tx->store))
+	while (is_lost(at) && is_full(tx) && reserve_release(tx->store))
 		at = copy(tx);
 	return at;
 }
@@ -135,7 +143,7 @@ static struct progress copy_in_need(struct tx *tx)
 static bool start_anew(struct tx *tx, struct progress (*copy_some)(struct tx *))
 {
 	struct progress at = copy_some(tx);
-	for (int tries = 0; !is_done(at) && wait_a_moment(NULL, tries); tries++)
+	for (int tries = 0; !is_done(at) && !is_lost(at) && wait_a_moment(NULL, tries); tries++)
 		at = copy_some(tx);
 	if (!is_done(at))
 		return false;
@@ -180,8 +188,6 @@ static bool give_back(struct tx *tx)
 enum in_need checkpoint_in_need(struct tx *tx)
 {
 	struct checkpoint *checkpoint = &tx->store->checkpoint;
-	if (atomic_load(&checkpoint->unsynced))
-		return NEED_LOST;
 	int64_t began = clock_ms();
 	struct progress at = copy_in_need(tx);
 	/* Who was waited for in vain, and is where they were, reads for long. */

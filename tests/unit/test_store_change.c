@@ -628,6 +628,48 @@ static void unsynced_database_keeps_log(void **state)
 	assert_int_equal(store_check(f->store), OK);
 }
 
+static const sqlite3_io_methods *well;
+static int syncs;
+
+static int syncs_the_second_time(sqlite3_file *file, int how)
+{
+	return syncs++ ? well->xSync(file, how) : SQLITE_IOERR_FSYNC;
+}
+
+static int says_full(sqlite3_file *file, int what, void *out)
+{
+	if (what != SQLITE_FCNTL_LAST_ERRNO)
+		return well->xFileControl(file, what, out);
+	*(int *)out = ENOSPC;
+	return SQLITE_OK;
+}
+
+/* A sync that failed for want of room isn't tried again once there is some: it would succeed. */
+static void unsynced_for_want_of_room(void **state)
+{
+	struct fixture *f = *state;
+	struct store_space before = {0}, after = {0};
+	sqlite3_file *file = NULL;
+	assert_int_equal(store_change(f->store, big_apply, NULL), OK);
+	int64_t log = log_pages(f);
+	reserve_look(f->store, &before);
+	sqlite3_file_control(f->store->writer.tx->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	well = file->pMethods;
+	sqlite3_io_methods failing = *well;
+	failing.xSync = syncs_the_second_time;
+	failing.xFileControl = says_full;
+	writer_hold(f->store);
+	file->pMethods = &failing;
+	enum in_need result = checkpoint_in_need(f->store->writer.tx);
+	file->pMethods = well;
+	writer_release(f->store);
+	assert_int_equal(result, NEED_LOST);
+	assert_true(atomic_load(&f->store->checkpoint.unsynced));
+	reserve_look(f->store, &after);
+	assert_int_equal(after.kept, before.kept);
+	assert_int_equal(log_pages(f), log);
+}
+
 /* ---- two processes ---- */
 
 static pid_t fork_worker(struct fixture *f, int lines)
@@ -1174,6 +1216,7 @@ int main(void)
 		WITH_STORE(log_starts_anew_under_load),
 		WITH_STORE(log_grows_under_a_snapshot),
 		WITH_STORE(unsynced_database_keeps_log),
+		WITH_STORE(unsynced_for_want_of_room),
 		WITH_STORE(two_processes),
 		WITH_STORE(waits_for_another_writer),
 		WITH_STORE(waits_as_long_as_a_rekey_takes),
