@@ -157,9 +157,8 @@ enum error escrow_security(struct escrow *, int64_t id, struct bytes *text, stru
 /* ---- tokens ---- */
 
 /*
- * The retrieval: records, unseals, checks. `text` is what the file shows: one line of base64, in a
- * sealed mount the PEM of the seal; empty when nothing is escrowed. ERR_NO_KEY, ERR_BAD_SEAL,
- * ERR_QUOTA, ERR_GONE. The caller frees `text`.
+ * The retrieval: records, unseals, checks. `text` is what the file shows: one line of base64; empty when
+ * nothing is escrowed. ERR_NO_KEY, ERR_BAD_SEAL, ERR_QUOTA, ERR_GONE. The caller frees `text`.
  */
 enum error escrow_retrieve(struct escrow *, const struct actor *, int64_t id, struct secret *text);
 
@@ -323,8 +322,12 @@ enum error escrow_past(struct escrow *, const struct device *, store_each_versio
 enum error escrow_past_version(struct escrow *, int64_t version, struct version *out);
 /* The security.json of one that was taken away: its name, number and versions. The caller frees. */
 enum error escrow_removed_security(struct escrow *, const struct device *, struct bytes *text);
-/* The PEM of a version's seal. The caller frees. */
+/*
+ * The PEM of a version's seal; of a device's current one, empty when nothing is escrowed. ERR_BAD_SEAL: the
+ * store has lost it. The caller frees.
+ */
 enum error escrow_seal_text(struct escrow *, int64_t version, struct bytes *pem);
+enum error escrow_token_text(struct escrow *, const struct device *, struct bytes *pem);
 
 /*
  * Makes an old version's token the current one again, by hand, as a new version sealed to today's

@@ -43,14 +43,6 @@ static enum error retrieve_once(struct escrow *escrow, const struct actor *actor
 	SCOPED(bytes_free) struct bytes blob = {0};
 	TRY(token_look(escrow, id, &device, &version, &blob));
 
-	if (escrow->mode == ESCROW_SEALED) {
-		SCOPED(bytes_free) struct bytes pem = {0};
-		if (version.id)
-			TRY(seal_armor(blob.data, blob.len, &pem));
-		TRY(secret_new(pem.len, text));
-		return secret_add(text, pem.data, pem.len);
-	}
-
 	SCOPED(secret_free) struct secret token = {0}, line = {0};
 	SCOPED(quota_give_back) struct quota_pass pass = {0};
 	if (version.id) {

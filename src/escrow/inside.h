@@ -405,6 +405,9 @@ enum error token_undo(struct escrow *, const struct actor *, const struct effect
 /* The device, its current version and that one's blob, in one view. version.id 0: nothing is escrowed. */
 enum error token_look(struct escrow *, int64_t id, struct device *, struct version *,
 		      struct bytes *blob);
+/* The same of a device that is at hand. */
+enum error token_look_of(struct escrow *, const struct device *, struct version *,
+			 struct bytes *blob);
 /* The same by its name in any case. ERR_NOT_FOUND. */
 enum error token_look_named(struct escrow *, const char *udid, struct device *, struct version *,
 			    struct bytes *blob);

@@ -125,6 +125,14 @@ enum error escrow_seal_text(struct escrow *escrow, int64_t version, struct bytes
 	return seal_armor(blob.data, blob.len, pem);
 }
 
+enum error escrow_token_text(struct escrow *escrow, const struct device *device, struct bytes *pem)
+{
+	struct version version;
+	SCOPED(bytes_free) struct bytes blob = {0};
+	TRY(token_look_of(escrow, device, &version, &blob));
+	return version.id ? seal_armor(blob.data, blob.len, pem) : OK;
+}
+
 /* ---- bringing back ---- */
 
 /* A version of a UDID, with its seal. */

@@ -341,6 +341,14 @@ enum error token_look(struct escrow *escrow, int64_t id, struct device *device,
 	return look(tx, device, version, blob);
 }
 
+enum error token_look_of(struct escrow *escrow, const struct device *device,
+			 struct version *version, struct bytes *blob)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view_beside(escrow->store, &tx));
+	return look(tx, device, version, blob);
+}
+
 enum error token_look_named(struct escrow *escrow, const char *udid, struct device *device,
 			    struct version *version, struct bytes *blob)
 {

@@ -51,23 +51,12 @@ static enum error copy_trail(struct walk *walk)
 	return result;
 }
 
-static enum error open_file(struct walk *walk, const struct node *node, struct handle **handle)
-{
-	struct actor actor;
-	struct fuse_file_info info = {0};
-	actor_self(&actor);
-	TRY(handle_new(&walk->fs, node, 0, handle));
-	return node->entry->file->open(*handle, node, &actor, &info);
-}
-
 static enum error copy_text(struct walk *walk, const struct fs_copied *copied,
 			    const struct handle *handle)
 {
 	const struct fs_copying *to = walk->to;
 	TRY(to->enter(to->context, copied));
-	if (handle && handle->token.len)
-		TRY(to->piece(to->context, handle->token.data, handle->token.len));
-	else if (handle && handle->text)
+	if (handle && handle->text)
 		TRY(to->piece(to->context, handle->text->data, handle->text->len));
 	else if (!handle)
 		TRY(copy_trail(walk));
@@ -81,7 +70,7 @@ static enum error copy_file(struct walk *walk, const struct node *node,
 	struct handle *handle = NULL;
 	if (node->number == NODE_AUDIT)
 		return copy_text(walk, copied, NULL);
-	enum error result = open_file(walk, node, &handle);
+	enum error result = file_settle(&walk->fs, node, &handle);
 	result = result ? failed(walk, result) : copy_text(walk, copied, handle);
 	handle_drop(handle);
 	return result;

@@ -6,6 +6,7 @@
 #include "catalog.h"
 #include "known.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define CATALOG 256
@@ -268,6 +269,10 @@ static enum error list(struct listing *listing, int64_t offset)
 void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct node node;
+	if (fs_of(req)->sealed) {
+		fuse_reply_err(req, ENOSYS); /* file.c says why */
+		return;
+	}
 	enum error result = node_find(fs_of(req), number, &node);
 	if (result)
 		fuse_reply_err(req, reply_errno(result));

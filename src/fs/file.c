@@ -2,6 +2,10 @@
  * Open files. Opening asks the table what a file is; writing is the same for all that can be
  * written: bytes go to the descriptor's writer (escrow.h), whose verdict is the answer.
  *
+ * In a sealed mount nothing changes, so a descriptor has nothing to hold there. The kernel is told so at
+ * the first open, opendir and flush (ENOSYS), and asks for none any more: it reads, and keeps what it has
+ * read, pages and listings, for as long as the mount lasts. A backup makes a third of the requests.
+ *
  * MUST: what was written is wiped from the worker's buffer. (test: memory.bats)
  */
 #include "file.h"
@@ -24,14 +28,11 @@ static bool writes(const struct fuse_file_info *info)
 /* ---- open ---- */
 
 /* What no permission makes possible; the kernel lets root through all modes. */
-static enum error check(const struct fs *fs, const struct node *node,
-			const struct fuse_file_info *info)
+static enum error check(const struct node *node, const struct fuse_file_info *info)
 {
 	const struct file *file = node->entry->file;
 	if (!writes(info) && !(info->flags & O_TRUNC))
 		return OK;
-	if (fs->sealed)
-		return fail(ERR_READ_ONLY, "%s: a sealed mount is read-only", node->path);
 	if (!file->writable)
 		return fail(ERR_FORBIDDEN, "%s: %s", node->path, file->why_not);
 	if (info->flags & O_APPEND)
@@ -60,6 +61,10 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct node node;
 	struct handle *handle = NULL;
 	int64_t told = changes_told(fs->changes); /* of the node it may be more */
+	if (fs->sealed) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	enum error result = node_find(fs, number, &node);
 	if (!result && !node.entry->file)
 		result = fail(ERR_INVALID, "%s: it is no regular file", node.path);
@@ -67,7 +72,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		fuse_reply_err(req, reply_errno(result));
 		return;
 	}
-	result = check(fs, &node, info);
+	result = check(&node, info);
 	if (result) {
 		refuse(req, &node, result);
 		return;
@@ -112,17 +117,51 @@ void file_reply_content(fuse_req_t req, const struct content *content, size_t si
 			offset);
 }
 
+enum error file_settle(struct fs *fs, const struct node *node, struct handle **out)
+{
+	struct actor actor = {.loginuid = -1};
+	struct fuse_file_info info = {.flags = O_RDONLY};
+	enum error result = handle_new(fs, node, 0, out);
+	if (!result && node->entry->file->open)
+		result = node->entry->file->open(*out, node, &actor, &info);
+	return result;
+}
+
+static void read_of(struct handle *handle, fuse_req_t req, size_t size, off_t offset,
+		    const struct fuse_file_info *info)
+{
+	if (handle->entry->file->read)
+		handle->entry->file->read(handle, req, size, offset, info);
+	else
+		file_reply_content(req, handle->text, size, offset);
+}
+
+/* No descriptor has settled it: it says what it said, and always will. */
+static void read_sealed(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
+			const struct fuse_file_info *info)
+{
+	struct node node;
+	struct handle *handle = NULL;
+	enum error result = node_find(fs_of(req), number, &node);
+	if (!result)
+		result = file_settle(fs_of(req), &node, &handle);
+	if (result)
+		fuse_reply_err(req, reply_errno(result));
+	else
+		read_of(handle, req, size, offset, info);
+	handle_drop(handle);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
 	     struct fuse_file_info *info)
 {
-	(void)number;
+	if (fs_of(req)->sealed) {
+		read_sealed(req, number, size, offset, info);
+		return;
+	}
 	struct handle *handle = handle_of(info);
-	const struct file *file = handle->entry->file;
 	handle_hold(handle);
-	if (file->read)
-		file->read(handle, req, size, offset, info);
-	else
-		file_reply_content(req, handle->text, size, offset);
+	read_of(handle, req, size, offset, info);
 	handle_drop(handle);
 }
 
@@ -135,6 +174,11 @@ void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size,
 	struct handle *handle = handle_of(info);
 	struct reply reply = {.kind = REPLY_WRITTEN, .written = size};
 	struct actor actor;
+	/* (Root can have the kernel forget that the mount is read-only.) */
+	if (fs_of(req)->sealed) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
 	actor_of(req, &actor);
 	enum error result =
 		handle->writer ? writer_write(handle->writer, &actor, bytes, size, (uint64_t)offset)
@@ -150,6 +194,10 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	(void)number;
 	struct handle *handle = handle_of(info);
+	if (fs_of(req)->sealed) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (!handle->writer) {
 		fuse_reply_err(req, 0);
 		return;

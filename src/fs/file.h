@@ -25,6 +25,12 @@ struct file {
 extern const struct file file_token, file_security, file_status, file_checkin, file_trail,
 	file_metrics, file_policy, file_version, file_about;
 
+/*
+ * What a file of a sealed escrow says, with no descriptor: a handle as if it had been opened. On an error,
+ * too, the caller drops it unless it is NULL, as it was.
+ */
+enum error file_settle(struct fs *, const struct node *, struct handle **out);
+
 /* Answers with the bytes of a text that is read by offset. */
 void file_reply_text(fuse_req_t, const void *text, size_t len, size_t size, off_t offset);
 void file_reply_content(fuse_req_t, const struct content *, size_t size, off_t offset);

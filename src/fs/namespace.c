@@ -180,10 +180,13 @@ void op_statfs(fuse_req_t req, fuse_ino_t number)
 	fuse_reply_statfs(req, &statvfs);
 }
 
-/* Asked only in sealed mounts, where whoever is in may read all; the kernel refuses writing. */
+/*
+ * Asked only in sealed mounts, where whoever is in may read all; the kernel refuses writing. It need not ask
+ * again.
+ */
 void op_access(fuse_req_t req, fuse_ino_t number, int mask)
 {
 	(void)number;
 	(void)mask;
-	fuse_reply_err(req, 0);
+	fuse_reply_err(req, ENOSYS);
 }

@@ -53,6 +53,8 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 			    FUSE_CAP_READDIRPLUS_AUTO;
 	if (!fs->sealed)
 		connection->want |= FUSE_CAP_POSIX_ACL;
+	else /* nobody is asked at open, so nothing is truncated there */
+		connection->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	/* No pipes and no buffers but those that are wiped; writes in order, and at once. */
 	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 					FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE |

@@ -7,7 +7,7 @@
  * MUST: a token is never in the page cache: another descriptor, which nobody recorded, would read
  *       it there. (test: token_read.bats, "never through the page cache")
  *
- * A sealed mount shows seals, not tokens, and nothing in it changes: it is read as any file is.
+ * A sealed mount shows seals, not tokens: there it is a text as others are.
  */
 #include "file.h"
 
@@ -20,11 +20,19 @@ static enum error token_stat(struct fs *fs, const struct node *node, struct stat
 	return OK;
 }
 
+static enum error seal_open(struct handle *handle, const struct node *node)
+{
+	SCOPED(bytes_free) struct bytes text = {0};
+	TRY(escrow_token_text(handle->fs->escrow, &node->device, &text));
+	return content_take(&text, &handle->text);
+}
+
 static enum error token_open(struct handle *handle, const struct node *node,
 			     const struct actor *actor, struct fuse_file_info *info)
 {
-	info->direct_io = !handle->fs->sealed;
-	info->keep_cache = handle->fs->sealed;
+	if (handle->fs->sealed)
+		return seal_open(handle, node);
+	info->direct_io = 1;
 	TRY(escrow_hold(handle->fs->escrow, actor, node->device.token_size, &handle->holding));
 	return escrow_retrieve(handle->fs->escrow, actor, node->device.id, &handle->token);
 }
@@ -33,7 +41,9 @@ static enum error token_open(struct handle *handle, const struct node *node,
 static void token_read(struct handle *handle, fuse_req_t req, size_t size, off_t offset,
 		       const struct fuse_file_info *info)
 {
-	if (info->lock_owner == 0 && !handle->fs->sealed)
+	if (handle->fs->sealed)
+		file_reply_content(req, handle->text, size, offset);
+	else if (info->lock_owner == 0)
 		fuse_reply_err(req, EIO);
 	else
 		file_reply_text(req, handle->token.data, handle->token.len, size, offset);

@@ -68,9 +68,12 @@ daemon() { pgrep -f "escrowfs mount $S $M"; }
 # each, raw, and in base64 of either alphabet wherever it starts in a group of three.
 count_tokens_in_memory() {
 	python3 - "$T" "$(daemon)" "$(pgrep -f "^escrowfs: unmounts $M\$")" <<'PY'
-import base64, re, sys
+import base64, os, re, signal, sys
 directory, *pids = sys.argv[1:]
 size = 0
+# What is read stands still: a heap may shrink.
+for pid in pids:
+    os.kill(int(pid), signal.SIGSTOP)
 with open(directory + "/memory", "wb") as out:
     for pid in pids:
         with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
@@ -90,6 +93,8 @@ with open(directory + "/memory", "wb") as out:
                     size += len(data)
                     if data.strip(b"\0"):
                         out.write(data)
+for pid in pids:
+    os.kill(int(pid), signal.SIGCONT)
 assert size > 16 << 20, size  # the secure heap alone
 with open(directory + "/tokens", "rb") as tokens, open(directory + "/pieces", "wb") as pieces, \
         open(directory + "/whose", "w") as whose:

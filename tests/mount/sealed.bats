@@ -98,6 +98,66 @@ print(p["MessageType"], p["UDID"], base64.b64encode(p["BootstrapToken"]).decode(
 	run -1 grep -r "$TOKEN_1" "$X"
 }
 
+@test "its files are read in any way: at offsets, in pieces, mapped, by a descriptor that was passed on" {
+	seal
+	run -0 python3 - "$X/devices/$UDID/token" "$X/audit" <<'PY'
+import mmap, os, sys
+for path in sys.argv[1:]:
+    whole = open(path, "rb").read()
+    assert len(whole) == os.stat(path).st_size > 20
+    fd = os.open(path, os.O_RDONLY)
+    assert os.pread(fd, 7, 11) == whole[11:18]
+    assert os.pread(fd, 100, len(whole)) == b""
+    assert b"".join(iter(lambda: os.read(fd, 13), b"")) == whole
+    with mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as view:
+        assert view[:] == whole
+    os.close(fd)
+PY
+	{ read -r first && cat; } <"$X/devices/$UDID/token" >"$T/rest"
+	assert_equal "$first" '-----BEGIN CMS-----'
+	diff <(tail -n +2 "$X/devices/$UDID/token") "$T/rest"
+}
+
+@test "a seal that the store has lost is said where it is read, and the rest can be had" {
+	unmount
+	sqlite3 "$S/escrow.db" 'DELETE FROM sealed'
+	seal
+	assert_equal "$(errno_of 'open(p, "rb").read()' "$X/devices/$UDID/token")" EBADMSG
+	assert_equal "$(cat "$X/devices/$UDID/bootstrap_status")" escrowed
+	run -2 tar -C "$X" -cf "$T/tar" devices
+	assert_has "$output" 'token'
+	tar -tf "$T/tar" "devices/$UDID/security.json"
+}
+
+@test "it can't be written either when root has made the mount one that can" {
+	seal
+	mount -i -o remount,rw "$X"
+	local what
+	md5sum "$X/devices/$UDID/token" "$X/devices/$UDID/security.json" "$X/audit" >"$T/sums"
+	for what in 'os.write(os.open(p + "/devices/'$UDID'/token", os.O_RDWR), b"x\n")' \
+		'os.write(os.open(p + "/devices/'$UDID'/token", os.O_WRONLY | os.O_TRUNC), b"x\n")' \
+		'os.write(os.open(p + "/devices/'$UDID'/security.json", os.O_WRONLY), b"{}")' \
+		'os.write(os.open(p + "/audit", os.O_WRONLY | os.O_APPEND), b"x")' \
+		'os.truncate(p + "/devices/'$UDID'/token", 0)' 'os.mkdir(p + "/devices/X")' 'os.chmod(p + "/audit", 0o600)' \
+		'os.rmdir(p + "/devices/'$UDID'")'; do
+		assert_equal "$(errno_of "$what" "$X")" EROFS
+	done
+	md5sum -c "$T/sums"
+}
+
+@test "nothing is opened there, so a backup asks for what it reads and for nothing else" {
+	escrowfs mount -d -o sealed "$S" "$X" 2>"$T/requests" &
+	until mountpoint -q "$X"; do sleep 0.05; done
+	device OTHER
+	tar -C "$X" -cf "$T/tar" .
+	rsync -a "$X/" "$T/rsync/"
+	umount "$X"
+	wait $!
+	# Once each, until the kernel knows that there is nothing to be asked.
+	assert_equal "$(grep -cE 'opcode: (OPEN|OPENDIR|FLUSH|ACCESS) ' "$T/requests")" 4
+	run -1 grep 'opcode: RELEASE' "$T/requests"
+}
+
 @test "nobody else enters" {
 	seal
 	run -2 as 1234 ls "$X"

@@ -96,13 +96,13 @@ static void keep(struct fixture *f, const char *udid, struct kept_device *out)
 {
 	struct escrow *sealed = open_escrow(f->store[0], ESCROW_SEALED);
 	struct device device;
-	SCOPED(secret_free) struct secret pem = {0};
+	SCOPED(bytes_free) struct bytes pem = {0};
 	*out = (struct kept_device){.path = strdup("/backup/devices/x")};
 	snprintf(out->udid, sizeof out->udid, "%s", udid);
 	assert_int_equal(escrow_device_named(sealed, UDID, &device), OK);
 	if (strcmp(udid, UDID) == 0)
 		assert_int_equal(escrow_security(sealed, device.id, &out->security, &device), OK);
-	assert_int_equal(escrow_retrieve(sealed, &me, device.id, &pem), OK);
+	assert_int_equal(escrow_token_text(sealed, &device, &pem), OK);
 	escrow_close(sealed);
 	struct kept_token *token = kept_token(out);
 	assert_non_null(token);
