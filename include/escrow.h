@@ -132,6 +132,9 @@ enum error escrow_devices(struct escrow *, enum status, int64_t after, int limit
 			  store_each_device *, void *);
 /* As store_glances(). */
 enum error escrow_glances(struct escrow *, int64_t after, int limit, store_each_glance *, void *);
+/* As escrow_device(), of the numbers over `after`, `last` at the most. */
+enum error escrow_devices_between(struct escrow *, int64_t after, int64_t last, store_each_glance *,
+				  void *);
 /*
  * The devices that changed after `after`, a page, and when a device last came or went: what other
  * processes changed too. The number of the newest change now; and, at no cost, that of the newest that

@@ -91,6 +91,32 @@ enum error escrow_glances(struct escrow *escrow, int64_t after, int limit, store
 	return store_glances(tx, after, limit, each, context);
 }
 
+struct showing {
+	const struct escrow *escrow;
+	struct tx *tx;
+	store_each_glance *each;
+	void *context;
+	enum error error;
+};
+
+static bool show_each(void *context, const struct device *device)
+{
+	struct showing *showing = context;
+	struct device shown = *device;
+	showing->error = show(showing->escrow, showing->tx, &shown);
+	return !showing->error && showing->each(showing->context, &shown);
+}
+
+enum error escrow_devices_between(struct escrow *escrow, int64_t after, int64_t last,
+				  store_each_glance *each, void *context)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_look_beside(escrow->store, &tx));
+	struct showing showing = {escrow, tx, each, context, OK};
+	TRY(store_devices_between(tx, after, last, show_each, &showing));
+	return showing.error;
+}
+
 static enum error devices_at(const struct escrow *escrow, struct tx *tx, int64_t *out)
 {
 	struct store_state state;

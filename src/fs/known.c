@@ -5,6 +5,12 @@
  * than texts: a program that walks through thousands looks at all of them first, and then opens one after
  * the other.
  *
+ * Whoever walks through the devices comes by in the order of their numbers, as they are listed. So who
+ * follows the last one that the store was asked for gets some more, for the next to be known.
+ *
+ * A name leads to the number that it had when it was last asked for, and the device of that number says
+ * whether it is still called so: names need no forgetting.
+ *
  * Who asks the store may have the old answer when the device has changed and has been forgotten since:
  * that answer would stay. So whoever asks takes the count of what was forgotten first, and what he got
  * is put down only if nothing was since. The set's mutex is held over both that look and the putting
@@ -14,14 +20,19 @@
 #include "known.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PLACES 32
 #define SET_BITS 8    /* 2^SET_BITS * PLACES: the devices that are known at most */
 #define TEXT_BITS 5   /* the same of texts */
+#define NAME_BITS 13  /* of names: as many as devices */
+#define AHEAD 32      /* so many numbers are asked for at once */
+#define NEAR 8	      /* they follow one another, even if some devices were taken away */
 #define TEXT_MAX 4096 /* longer ones, of which there are few, are asked for each time */
 
 #define SETS (1 << SET_BITS)
 #define TEXT_SETS (1 << TEXT_BITS)
+#define NAMES (1 << NAME_BITS)
 
 struct set {
 	pthread_mutex_t mutex;
@@ -32,6 +43,8 @@ struct set {
 /* What is looked through is apart from what is found: the processor's caches have all of the one. */
 struct known {
 	atomic_uint_fast64_t forgotten;
+	atomic_int_fast64_t asked; /* the last number that the store was asked for */
+	_Atomic int64_t named[NAMES];
 	struct set sets[SETS], text_sets[TEXT_SETS];
 	struct device device[SETS][PLACES];
 	struct text {
@@ -71,6 +84,15 @@ void known_free(struct known *known)
 static size_t scatter(int64_t id, int bits)
 {
 	return (uint64_t)id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits);
+}
+
+/* FNV-1a. */
+static size_t scatter_name(const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return scatter((int64_t)hash, NAME_BITS);
 }
 
 /* -1: it has no place. */
@@ -141,6 +163,7 @@ static void keep(struct known *known, uint64_t count, const struct device *devic
 	if (atomic_load(&known->forgotten) == count)
 		known->device[at][place_for(set, device->id)] = *device;
 	pthread_mutex_unlock(&set->mutex);
+	atomic_store(&known->named[scatter_name(device->udid)], device->id);
 }
 
 static void keep_text(struct known *known, const struct device *device, struct content *content)
@@ -156,24 +179,60 @@ static void keep_text(struct known *known, const struct device *device, struct c
 	pthread_mutex_unlock(&set->mutex);
 }
 
+struct ahead {
+	struct known *known;
+	uint64_t count;
+};
+
+static bool keep_ahead(void *context, const struct device *device)
+{
+	const struct ahead *ahead = context;
+	keep(ahead->known, ahead->count, device);
+	return true;
+}
+
+/* The store was asked for this one. (What comes of asking for more is nobody's answer.) */
+static void read_ahead(struct fs *fs, int64_t id)
+{
+	if (!fs->known)
+		return;
+	int64_t last = atomic_exchange(&fs->known->asked, id);
+	if (id <= last || id > last + NEAR)
+		return;
+	struct ahead ahead = {fs->known, count_of(fs->known)};
+	if (!escrow_devices_between(fs->escrow, id, id + AHEAD, keep_ahead, &ahead))
+		atomic_store(&fs->known->asked, id + AHEAD);
+}
+
 enum error known_anew(struct fs *fs, int64_t id, struct device *out)
 {
 	uint64_t count = count_of(fs->known);
-	TRY(escrow_device(fs->escrow, id, out));
-	keep(fs->known, count, out);
-	return OK;
+	enum error found = escrow_device(fs->escrow, id, out);
+	if (!found)
+		keep(fs->known, count, out);
+	else if (found == ERR_GONE && fs->known)
+		known_forget(fs->known, id); /* or its name would go on leading to it */
+	return found;
 }
 
 enum error known_device(struct fs *fs, int64_t id, struct device *out)
 {
-	return look(fs->known, id, out) ? OK : known_anew(fs, id, out);
+	if (look(fs->known, id, out))
+		return OK;
+	TRY(known_anew(fs, id, out));
+	read_ahead(fs, id);
+	return OK;
 }
 
 enum error known_named(struct fs *fs, const char *udid, struct device *out)
 {
+	int64_t id = fs->known ? atomic_load(&fs->known->named[scatter_name(udid)]) : 0;
+	if (id && look(fs->known, id, out) && strcmp(out->udid, udid) == 0)
+		return OK;
 	uint64_t count = count_of(fs->known);
 	TRY(escrow_device_named(fs->escrow, udid, out));
 	keep(fs->known, count, out);
+	read_ahead(fs, out->id);
 	return OK;
 }
 

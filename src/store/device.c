@@ -250,6 +250,20 @@ enum error store_glances(struct tx *tx, int64_t after, int limit, store_each_gla
 	return sql_visit(tx, SQL_GLANCES, after, visit_glance, &visit);
 }
 
+enum error store_devices_between(struct tx *tx, int64_t after, int64_t last,
+				 store_each_glance *each, void *context)
+{
+	SCOPED(sql_end)
+	struct rows rows = sql_query(tx, SQL_DEVICES_BETWEEN, VALUES(INT(after), INT(last)));
+	bool more = true;
+	while (more && sql_next(&rows)) {
+		struct device device;
+		TRY(device_read(&rows, &device));
+		more = each(context, &device);
+	}
+	return rows.error;
+}
+
 enum error store_devices_changed(struct tx *tx, int64_t after, int limit, store_each_change *each,
 				 void *context)
 {

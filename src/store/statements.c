@@ -142,6 +142,8 @@ const char *const sql_statements[SQL_COUNT] = {
 			"CASE WHEN removed_at = 0 THEN visit(id, udid) END ORDER BY id",
 	[SQL_GLANCES] = "SELECT 1 FROM device WHERE id > ?1 AND CASE WHEN removed_at = 0 THEN "
 			"visit(id, udid, created_at, pinned) END ORDER BY id",
+	[SQL_DEVICES_BETWEEN] = "SELECT " DEVICE_COLUMNS " FROM device d "
+				"WHERE id > ?1 AND id <= ?2 AND removed_at = 0 ORDER BY id",
 	[SQL_DEVICES_IN_STATUS] = "SELECT id, udid FROM device INDEXED BY device_status "
 				  "WHERE removed_at = 0 AND id > ?1 AND status = ?3 "
 				  "ORDER BY id LIMIT ?2",

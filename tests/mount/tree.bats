@@ -151,6 +151,43 @@ assert not missing, missing
 PY
 }
 
+@test "a walk in the order of the listing shows what changed ahead of it: by this mount at once, by another process soon" {
+	for i in $(seq 60); do message Authenticate "UDID=D-$i"; done >"$T/stream"
+	escrowfs import "$S" - <"$T/stream"
+	set_token "$TOKEN_1" D-34 >"$T/message"
+	unmount
+	mount_again
+	run -0 python3 - "$M/devices" "$TOKEN_2" "$ESCROWFS" "$S" "$T/message" <<'PY'
+import os, subprocess, sys, time
+devices, token, program, store, message = sys.argv[1:]
+def status(name):
+    with open(f"{devices}/{name}/bootstrap_status") as file:
+        return file.read()
+def go(first, last):
+    for i in range(first, last):
+        os.stat(f"{devices}/D-{i}")
+names = [e.name for e in os.scandir(devices)]
+assert names == [f"D-{i}" for i in range(1, 61)], names
+go(1, 10)
+with open(devices + "/D-20/token", "w") as file:
+    file.write(token + "\n")
+was = os.stat(devices + "/D-22").st_ino
+os.rmdir(devices + "/D-22")
+os.rmdir(devices + "/D-25")
+os.mkdir(devices + "/D-22")
+go(10, 20)
+assert status("D-20") == "escrowed\n"
+assert os.stat(devices + "/D-22").st_ino > was and status("D-22") == "not_escrowed\n"
+assert not os.path.exists(devices + "/D-25")
+go(23, 25)
+subprocess.run([program, "import", store, message], check=True, capture_output=True)
+time.sleep(1.5)
+go(26, 34)
+assert status("D-34") == "escrowed\n"
+go(35, 61)
+PY
+}
+
 @test "/search: by all names, in any case and with any separators; the later enrolment wins" {
 	message Authenticate UDID=FIRST SerialNumber=C02-X OSVersion=14.1 | checkin
 	message TokenUpdate UDID=FIRST | checkin

@@ -635,6 +635,29 @@ static void a_device_says_what_is_pinned(void **state)
 	assert_int_equal(glances.of[1].security_at, 0);
 }
 
+/* By number, however many there are, without those that were taken away; all that is known of each. */
+static void devices_between_numbers(void **state)
+{
+	struct fixture *f = *state;
+	struct device device[5], now;
+	for (int i = 0; i < 5; i++)
+		device[i] = add_device(f->store, (char[]){(char)('A' + i), 0});
+	remove_device(f->store, device[2].id);
+	struct glances glances = {0};
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	assert_int_equal(store_view(f->store, &tx), OK);
+	assert_int_equal(store_devices_between(tx, device[0].id, device[3].id, glance, &glances),
+			 OK);
+	assert_int_equal(glances.count, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_device(tx, device[1 + 2 * i].id, &now), OK);
+		assert_same_device(&glances.of[i], &now);
+	}
+	assert_int_equal(
+		store_devices_between(tx, device[4].id, device[4].id + 40, glance, &glances), OK);
+	assert_int_equal(glances.count, 2);
+}
+
 static bool owner_of_7(void *context, uint64_t node, const struct owner *owner)
 {
 	assert_int_equal(node, 7);
@@ -685,6 +708,7 @@ int main(void)
 		WITH_STORE(access_round_trip),
 		WITH_STORE(access_goes_with_the_device),
 		WITH_STORE(a_device_says_what_is_pinned),
+		WITH_STORE(devices_between_numbers),
 		WITH_STORE(owners_without_lists),
 	};
 	return cmocka_run_group_tests_name("store: devices", tests, NULL, NULL);
