@@ -183,14 +183,14 @@ static enum error set_size(struct fs *fs, const struct node *node, const struct 
 	const struct file *file = node->entry->file;
 	enum error wrong;
 	if (!file || !file->writable)
-		wrong = fail(ERR_FORBIDDEN, "%s: %s", node->path, file ? file->why_not : "");
+		wrong = fail(ERR_FORBIDDEN, "%s: %s", node_path(node), file ? file->why_not : "");
 	else if (handle && handle->writer && (size > 0 || file->target == WRITER_TOKEN))
 		return writer_truncate(handle->writer, actor, (uint64_t)size);
 	else if (!handle && size == 0 && file->target == WRITER_TOKEN)
 		return escrow_remove(fs->escrow, actor, node->device.id);
 	else
 		wrong = fail(ERR_INVALID, "%s: it can't be truncated; write a whole message to it",
-			     node->path);
+			     node_path(node));
 	return escrow_refuse(fs->escrow, actor, node_udid(node), wrong);
 }
 
@@ -198,6 +198,7 @@ static enum error set_access(struct fs *fs, const struct node *node, const struc
 			     const struct stat *attr, int to_set)
 {
 	struct access_node access = node_access(node);
+	access.path = node_path(node);
 	if (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		TRY(escrow_chown(fs->escrow, actor, &access,
 				 (to_set & FUSE_SET_ATTR_UID) ? attr->st_uid : UINT32_MAX,
@@ -220,7 +221,7 @@ static enum error set(struct fs *fs, const struct node *node, const struct actor
 		return escrow_refuse(fs->escrow, actor, node_udid(node),
 				     fail(ERR_FORBIDDEN,
 					  "%s: times can't be set; they are those of the device",
-					  node->path));
+					  node_path(node)));
 	return set_access(fs, node, actor, attr, to_set);
 }
 

@@ -289,6 +289,7 @@ enum error fs_copy(struct escrow *escrow, const struct fs_copying *to)
 		result = copy_fixed(&walk, &root);
 	}
 	changes_free(walk.fs.changes);
+	handle_free_all(&walk.fs);
 	pthread_mutex_destroy(&walk.fs.mutex);
 	return result;
 }

@@ -34,11 +34,11 @@ static enum error check(const struct node *node, const struct fuse_file_info *in
 	if (!writes(info) && !(info->flags & O_TRUNC))
 		return OK;
 	if (!file->writable)
-		return fail(ERR_FORBIDDEN, "%s: %s", node->path, file->why_not);
+		return fail(ERR_FORBIDDEN, "%s: %s", node_path(node), file->why_not);
 	if (info->flags & O_APPEND)
 		return fail(ERR_INVALID,
 			    "%s: a message replaces what is there; write with > and not with >>",
-			    node->path);
+			    node_path(node));
 	return OK;
 }
 
@@ -67,7 +67,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	}
 	enum error result = node_find(fs, number, &node);
 	if (!result && !node.entry->file)
-		result = fail(ERR_INVALID, "%s: it is no regular file", node.path);
+		result = fail(ERR_INVALID, "%s: it is no regular file", node_path(&node));
 	if (result) {
 		fuse_reply_err(req, reply_errno(result));
 		return;

@@ -7,34 +7,40 @@
 
 #include <stdlib.h>
 
+#define SPARE 64 /* handles that are kept */
+
 enum error handle_new(struct fs *fs, const struct node *node, int64_t told, struct handle **out)
 {
-	/* (glibc's calloc(3) takes nothing of what a thread gave back.) */
-	struct handle *handle = malloc(sizeof *handle);
-	if (!handle)
-		return fail(ERR_MEMORY, "out of memory");
-	*handle = (struct handle){
-		.fs = fs,
-		.users = 1,
-		.entry = node->entry,
-		.device = node_is_past(node, PAST_VERSION) ? 0 : node->device.id,
-		.told = told,
-	};
-	pthread_mutex_init(&handle->mutex, NULL);
-
 	pthread_mutex_lock(&fs->mutex);
-	handle->next = fs->handles;
-	if (handle->next)
-		handle->next->before = handle;
-	fs->handles = handle;
+	struct handle *handle = fs->spare;
+	if (handle) {
+		fs->spare = handle->next;
+		fs->spare_count--;
+	} else {
+		handle = malloc(sizeof *handle);
+	}
+	if (handle) {
+		*handle = (struct handle){
+			.fs = fs,
+			.users = 1,
+			.entry = node->entry,
+			.device = node_is_past(node, PAST_VERSION) ? 0 : node->device.id,
+			.told = told,
+			.next = fs->handles,
+		};
+		pthread_mutex_init(&handle->mutex, NULL);
+		if (handle->next)
+			handle->next->before = handle;
+		fs->handles = handle;
+	}
 	pthread_mutex_unlock(&fs->mutex);
 	*out = handle;
-	return OK;
+	return handle ? OK : fail(ERR_MEMORY, "out of memory");
 }
 
-static void handle_free(struct handle *handle)
+/* Off the list: a file is opened and closed again in no time, and some are kept for the next. */
+static void set_aside(struct fs *fs, struct handle *handle)
 {
-	struct fs *fs = handle->fs;
 	pthread_mutex_lock(&fs->mutex);
 	if (handle->before)
 		handle->before->next = handle->next;
@@ -42,14 +48,25 @@ static void handle_free(struct handle *handle)
 		fs->handles = handle->next;
 	if (handle->next)
 		handle->next->before = handle->before;
+	bool kept = fs->spare_count < SPARE;
+	if (kept) {
+		handle->next = fs->spare;
+		fs->spare = handle;
+		fs->spare_count++;
+	}
 	pthread_mutex_unlock(&fs->mutex);
+	if (!kept)
+		free(handle);
+}
 
+static void handle_free(struct handle *handle)
+{
 	writer_free(handle->writer);
 	secret_free(&handle->token);
-	escrow_let_go(fs->escrow, &handle->holding);
+	escrow_let_go(handle->fs->escrow, &handle->holding);
 	content_drop(handle->text);
 	pthread_mutex_destroy(&handle->mutex);
-	free(handle);
+	set_aside(handle->fs, handle);
 }
 
 void handle_hold(struct handle *handle)
@@ -70,6 +87,11 @@ void handle_free_all(struct fs *fs)
 		next = handle->next;
 		handle_drop(handle);
 	}
+	for (struct handle *spare = fs->spare; spare; spare = next) {
+		next = spare->next;
+		free(spare);
+	}
+	fs->spare = NULL;
 }
 
 struct handle *handle_of(const struct fuse_file_info *info)

@@ -38,7 +38,7 @@ enum error handle_new(struct fs *, const struct node *, int64_t told, struct han
 void handle_hold(struct handle *);
 void handle_drop(struct handle *);
 
-/* What is still open when the mount has ended. */
+/* What is still open when the mount has ended, and what was kept for what would be. */
 void handle_free_all(struct fs *);
 
 struct handle *handle_of(const struct fuse_file_info *);

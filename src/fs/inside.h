@@ -14,6 +14,7 @@
 
 struct handle;
 struct changes;
+struct content;
 struct known;
 struct workers;
 
@@ -40,14 +41,17 @@ struct fs {
 	struct fuse_session *session;
 	struct changes *changes;
 	struct known *known; /* NULL: the store is asked each time */
+	struct content
+		*words[STATUS_COUNT]; /* plain.c: what bootstrap_status says; NULL: not made */
 	struct workers *workers;
 	bool sealed;
 	bool greeted;	 /* the kernel said hello */
 	int64_t born_at; /* the time of what has none of its own */
 	struct checkins checkins;
 	struct pieces pieces;
-	pthread_mutex_t mutex; /* over the list of handles, checkins and pieces */
-	struct handle *handles;
+	pthread_mutex_t mutex; /* over the lists of handles, checkins and pieces */
+	struct handle *handles, *spare;
+	int spare_count;
 };
 
 /* The mount that a request is for. */
@@ -67,7 +71,6 @@ struct node {
 		struct device device;	/* KIND_DEVICE, KIND_LINK, KIND_PAST but of a version */
 		struct version version; /* KIND_PAST: of a version */
 	};
-	char path[NODE_PATH]; /* from the top of the mount; "" of a link, and of what is old */
 };
 
 /* By number: ERR_GONE when it is of a device that was taken away. On an error `out` is nothing. */
@@ -96,7 +99,12 @@ int64_t node_past_modified(const struct node *);
 bool node_is(const struct node *, enum device_file);
 /* The UDID of the node's device, or NULL: what the trail calls it by. */
 const char *node_udid(const struct node *);
-/* The node as the escrow wants it for owners and modes; it points into the node. */
+/* From the top of the mount; "" of a link, and of what is old. Until this thread asks again. */
+const char *node_path(const struct node *);
+/*
+ * The node as the escrow wants it for owners and modes; it points into the node. Who sets them adds the
+ * path, for the trail.
+ */
 struct access_node node_access(const struct node *);
 /* Where a link leads to. */
 void node_target(const struct node *link, char target[static NODE_PATH]);
@@ -142,6 +150,12 @@ void refuse(fuse_req_t, const struct node *, enum error);
 uint64_t checkin_number(struct fs *);
 void checkin_opened(struct fs *, uint64_t number);
 void checkin_closed(struct fs *, uint64_t number);
+
+/* ---- plain.c ---- */
+
+/* What bootstrap_status can say, made once for all: ERR_MEMORY. Without it is made each time. */
+enum error plain_words_new(struct fs *);
+void plain_words_free(struct fs *);
 
 /* ---- metrics.c ---- */
 

@@ -95,13 +95,24 @@ static size_t scatter_name(const char *name)
 	return scatter((int64_t)hash, NAME_BITS);
 }
 
-/* -1: it has no place. */
+/* Where it is looked for first: bits of it that don't say which set it is in. */
+static int first_place(int64_t id)
+{
+	return (int)(scatter(id, 32) % PLACES);
+}
+
+/* From there on, round about. -1: it has no place. */
+static int find_from(const struct set *set, int first, int64_t id)
+{
+	for (int i = 0; i < PLACES; i++)
+		if (set->id[(first + i) % PLACES] == id)
+			return (first + i) % PLACES;
+	return -1;
+}
+
 static int find(const struct set *set, int64_t id)
 {
-	int place = PLACES - 1;
-	while (place >= 0 && set->id[place] != id)
-		place--;
-	return place;
+	return find_from(set, first_place(id), id);
 }
 
 /* Its place, or the one of whoever makes room for it. */
@@ -109,7 +120,7 @@ static int place_for(struct set *set, int64_t id)
 {
 	int place = find(set, id);
 	if (place < 0)
-		place = find(set, 0);
+		place = find_from(set, first_place(id), 0);
 	if (place < 0) {
 		set->turn = set->turn * 1664525 + 1013904223;
 		place = (int)(set->turn >> 16) % PLACES;

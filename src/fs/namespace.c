@@ -30,12 +30,12 @@ static void refuse_in(fuse_req_t req, fuse_ino_t directory, const char *name, co
 		fail(ERR_FORBIDDEN,
 		     "%s/%s: nothing is %s here, the files belong to the device; write to "
 		     "token, security.json or /checkin instead",
-		     node.path, name, what);
+		     node_path(&node), name, what);
 	else
 		fail(ERR_FORBIDDEN,
 		     "%s/%s: nothing is %s here; a device is made with mkdir and taken away with "
 		     "rmdir, in /devices",
-		     node.number == NODE_ROOT ? "" : node.path, name, what);
+		     node.number == NODE_ROOT ? "" : node_path(&node), name, what);
 	refuse(req, &node, ERR_FORBIDDEN);
 }
 

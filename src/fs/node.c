@@ -17,15 +17,6 @@ struct fs *fs_of(fuse_req_t req)
 void node_fixed(const struct entry *entry, struct node *out)
 {
 	*out = (struct node){.number = entry->node, .entry = entry, .kind = KIND_FIXED};
-	const struct entry *parent = tree_fixed(entry->parent);
-	const struct entry *above = tree_fixed(parent->parent);
-	/* Names of ours, shorter than the room. */
-	char *end = out->path;
-	if (*above->name)
-		end = stpcpy(stpcpy(end, "/"), above->name);
-	if (*parent->name)
-		end = stpcpy(stpcpy(end, "/"), parent->name);
-	stpcpy(stpcpy(end, "/"), entry->name);
 }
 
 /* All but its device. */
@@ -34,10 +25,6 @@ static void name_device(enum device_file file, struct node *out)
 	out->number = tree_device_node(out->device.id, file);
 	out->entry = tree_device(file);
 	out->kind = KIND_DEVICE;
-	/* Of the longest name it is shorter than the room. */
-	char *end = stpcpy(stpcpy(out->path, "/devices/"), out->device.udid);
-	if (*out->entry->name)
-		stpcpy(stpcpy(end, "/"), out->entry->name);
 }
 
 void node_device(const struct device *device, enum device_file file, struct node *out)
@@ -125,7 +112,7 @@ enum error node_child(struct fs *fs, const struct node *directory, const char *n
 			}
 		}
 	}
-	return fail(ERR_NOT_FOUND, "%s: there is no %s here", directory->path, name);
+	return fail(ERR_NOT_FOUND, "%s: there is no %s here", node_path(directory), name);
 }
 
 /* ---- what it is ---- */
@@ -133,6 +120,28 @@ enum error node_child(struct fs *fs, const struct node *directory, const char *n
 bool node_is(const struct node *node, enum device_file file)
 {
 	return node->kind == KIND_DEVICE && node->entry == tree_device(file);
+}
+
+/* Names of ours and a UDID: together they are shorter than the room. */
+const char *node_path(const struct node *node)
+{
+	static _Thread_local char path[NODE_PATH];
+	char *end = path;
+	*path = 0;
+	if (node->kind == KIND_FIXED) {
+		const struct entry *parent = tree_fixed(node->entry->parent);
+		const struct entry *above = tree_fixed(parent->parent);
+		if (*above->name)
+			end = stpcpy(stpcpy(end, "/"), above->name);
+		if (*parent->name)
+			end = stpcpy(stpcpy(end, "/"), parent->name);
+		stpcpy(stpcpy(end, "/"), node->entry->name);
+	} else if (node->kind == KIND_DEVICE) {
+		end = stpcpy(stpcpy(end, "/devices/"), node->device.udid);
+		if (*node->entry->name)
+			stpcpy(stpcpy(end, "/"), node->entry->name);
+	}
+	return path;
 }
 
 const char *node_udid(const struct node *node)
@@ -151,7 +160,7 @@ struct access_node node_access(const struct node *node)
 		.mode = (uint32_t)node->entry->mode,
 		.directory = S_ISDIR(node->entry->type),
 		.udid = node_udid(node),
-		.path = node->path,
+		.path = "",
 	};
 }
 

@@ -103,8 +103,9 @@ enum error node_past_child(struct fs *fs, const struct node *directory, const ch
 	else if (node_is_past(directory, PAST_REMOVED) &&
 		 strcmp(name, tree_past(PAST_ABOUT)->name) == 0)
 		return found_past(PAST_ABOUT, directory, out);
-	return wanted.found ? OK
-			    : fail(ERR_NOT_FOUND, "%s: there is no %s here", directory->path, name);
+	return wanted.found
+		       ? OK
+		       : fail(ERR_NOT_FOUND, "%s: there is no %s here", node_path(directory), name);
 }
 
 uint64_t node_past_parent(const struct node *node)

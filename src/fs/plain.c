@@ -25,11 +25,33 @@
 
 /* ---- the texts ---- */
 
-static enum error status_text(const struct device *device, struct content **text)
+static enum error status_line(enum status status, struct content **text)
 {
 	char line[32];
-	char *end = stpcpy(stpcpy(line, status_word(device->status)), "\n");
+	char *end = stpcpy(stpcpy(line, status_word(status)), "\n");
 	return content_new(line, (size_t)(end - line), text);
+}
+
+enum error plain_words_new(struct fs *fs)
+{
+	for (int i = 0; i < STATUS_COUNT; i++)
+		TRY(status_line((enum status)i, &fs->words[i]));
+	return OK;
+}
+
+void plain_words_free(struct fs *fs)
+{
+	for (int i = 0; i < STATUS_COUNT; i++)
+		content_drop(fs->words[i]);
+}
+
+/* One text for all devices that it is true of. */
+static enum error status_text(const struct fs *fs, enum status status, struct content **text)
+{
+	if (!fs->words[status])
+		return status_line(status, text);
+	*text = content_hold(fs->words[status]);
+	return OK;
 }
 
 /*
@@ -41,7 +63,7 @@ static enum error make_text(const struct handle *handle, struct device *device,
 {
 	if (handle->entry->node == FILE_SECURITY)
 		return known_security(handle->fs, handle->device, device, text);
-	return status_text(device, text);
+	return status_text(handle->fs, device->status, text);
 }
 
 static enum error security_stat(struct fs *fs, const struct node *node, struct stat *attr)

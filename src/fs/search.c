@@ -127,7 +127,7 @@ static enum error list_removed(struct fs *fs, const struct node *directory, int6
 
 static enum error not_here(const struct node *directory, const char *name)
 {
-	return fail(ERR_NOT_FOUND, "%s: there is no device %s here", directory->path, name);
+	return fail(ERR_NOT_FOUND, "%s: there is no device %s here", node_path(directory), name);
 }
 
 static enum error find_exact(struct fs *fs, const struct node *directory, const char *name,
@@ -215,7 +215,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t number)
 	char target[NODE_PATH];
 	enum error result = node_find(fs_of(req), number, &node);
 	if (!result && node.kind != KIND_LINK)
-		result = fail(ERR_INVALID, "%s: it is no symbolic link", node.path);
+		result = fail(ERR_INVALID, "%s: it is no symbolic link", node_path(&node));
 	if (result) {
 		fuse_reply_err(req, reply_errno(result));
 		return;

@@ -51,10 +51,15 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 	connection->want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
 			    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
 			    FUSE_CAP_READDIRPLUS_AUTO;
-	if (!fs->sealed)
+	/*
+	 * A sealed mount is there to be walked through as a whole. Nobody is asked at open there, so
+	 * nothing is truncated then.
+	 */
+	if (fs->sealed)
+		connection->want &=
+			~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS_AUTO);
+	else
 		connection->want |= FUSE_CAP_POSIX_ACL;
-	else /* nobody is asked at open, so nothing is truncated there */
-		connection->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	/* No pipes and no buffers but those that are wiped; writes in order, and at once. */
 	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 					FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE |
@@ -275,6 +280,7 @@ static enum error mount_and_serve(struct fs *fs, void (*ready)(void *), void *co
 	struct actor actor;
 	actor_self(&actor);
 	TRY(known_new(&fs->known));
+	TRY(plain_words_new(fs));
 	int threads = fs->options->threads;
 	TRY(workers_new(fs, threads ? threads : WORKERS, announce_end, &fs->workers));
 	escrow_on_wait(fs->escrow, workers_step_aside, fs->workers);
@@ -327,6 +333,7 @@ enum error fs_serve(struct escrow *escrow, const struct fs_options *options, voi
 		fuse_session_destroy(fs.session);
 	changes_free(fs.changes);
 	known_free(fs.known);
+	plain_words_free(&fs);
 	escrow_on_wait(escrow, NULL, NULL);
 	workers_free(fs.workers);
 	fuse_set_log_func(NULL);

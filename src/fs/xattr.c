@@ -93,6 +93,7 @@ static enum error set(struct fs *fs, fuse_ino_t number, const struct actor *acto
 		return escrow_refuse(fs->escrow, actor, node_udid(&node),
 				     fail(ERR_FORBIDDEN, "a link in /search has no ACL"));
 	struct access_node access = node_access(&node);
+	access.path = node_path(&node);
 	TRY(escrow_set_acl(fs->escrow, actor, &access, is_default, acl, len));
 	changes_access(fs->changes, &node);
 	return OK;

@@ -5,12 +5,12 @@
  *
  *	emptyfs [-s] N MOUNTPOINT DEVICE
  *	limitfs N MOUNTPOINT DEVICE escrow|retrieval FILE KEY.pem CERTIFICATE.pem...
- *	lookfs N MOUNTPOINT DEVICE STORE/escrow.db
+ *	lookfs [-s] N MOUNTPOINT DEVICE STORE/escrow.db
  *
  * N devices, each /devices/UDID/{security.json,bootstrap_status,token}. All devices' files are the
  * same: they are those in DEVICE, a device's directory in some mount. Names and inode numbers are
  * computed: nothing is looked up anywhere. What is written to a token is dropped. With -s as a sealed
- * mount has it: read-only, all of it kept, with history/ in each device. Runs in the foreground until
+ * mount has it: read-only, all of it kept, nothing opened, with history/ in each device. Runs in the foreground until
  * it is unmounted.
  *
  * limitfs is the same program, which seals when a token is written, or opens a seal when one is opened,
@@ -19,8 +19,8 @@
  *
  * lookfs is the same program, too, with names that are a store's: each is looked up there, and so is the row that
  * attributes are made of, where the kernel knows the name from a listing; a listing steps from name to name; and
- * when security.json is read, what it says is read, and text like it written out with jansson. It is confined as a
- * mount is.
+ * when security.json is read, what it says is read, and text like it written out with jansson; with -s a token's seal
+ * is read, and written in base64. It is confined as a mount is.
  *
  * What the kernel is told is what src/fs tells it (timeouts, capabilities, kept pages, workers and
  * their loop), so that only the work of answering differs. Where the kernel can be spared a
@@ -138,7 +138,10 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 	connection->want |= FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
 			    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
 			    FUSE_CAP_READDIRPLUS_AUTO;
-	if (!tree.sealed)
+	if (tree.sealed)
+		connection->want &=
+			~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS_AUTO);
+	else
 		connection->want |= FUSE_CAP_POSIX_ACL;
 	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 					FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE |
@@ -177,6 +180,10 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, siz
 
 static void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
+	if (tree.sealed) { /* the kernel needn't ask */
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	bool reads = (info->flags & O_ACCMODE) == O_RDONLY;
 	bool kept = file_of(number) != TOKEN || tree.sealed;
 	info->direct_io = !kept || !reads;
@@ -194,7 +201,8 @@ static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset
 	(void)info;
 	int file = file_of(number);
 	size_t len = tree.len[file], at = (size_t)offset < len ? (size_t)offset : len;
-	if (file == SECURITY && limit_security && !limit_security(number / FILES))
+	if ((file == SECURITY && limit_security && !limit_security(number / FILES)) ||
+	    (file == TOKEN && limit_seal && !limit_seal(number / FILES)))
 		fuse_reply_err(req, EIO);
 	else
 		fuse_reply_buf(req, tree.content[file] + at, size < len - at ? size : len - at);
@@ -217,7 +225,16 @@ static void op_done(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *in
 {
 	(void)number;
 	(void)info;
-	fuse_reply_err(req, 0);
+	fuse_reply_err(req, tree.sealed ? ENOSYS : 0);
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	(void)number;
+	if (tree.sealed)
+		fuse_reply_err(req, ENOSYS);
+	else
+		fuse_reply_open(req, info);
 }
 
 /* ---- listings ---- */
@@ -278,6 +295,8 @@ static void list(struct listing *listing, uint64_t number, off_t offset)
 	} else if (number == DEVICES) {
 		list_devices(listing, offset > FIRST_ID ? (uint64_t)offset : FIRST_ID);
 	} else if (number >= FIRST_ID * FILES && !(number & HISTORY)) {
+		if (listing->plus && limit_attributes && !limit_attributes(number / FILES))
+			return;
 		for (int file = SECURITY; file < FILES; file++)
 			if (offset < 2 + file &&
 			    !put(listing, names[file], number + (uint64_t)file, 2 + file))
@@ -321,6 +340,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.write = op_write,
 	.flush = op_done,
 	.release = op_done,
+	.opendir = op_opendir,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
 };
@@ -382,7 +402,7 @@ int main(int argc, char **argv)
 	tree.sealed = argc > 1 && strcmp(argv[1], "-s") == 0;
 	argv += tree.sealed;
 	argc -= tree.sealed;
-	if (limit_prepare ? argc < 4 || tree.sealed : argc != 4) {
+	if (limit_prepare ? argc < 4 || (tree.sealed && !limit_seal) : argc != 4) {
 		fprintf(stderr, "usage: %s N MOUNTPOINT DEVICE%s\n", argv[0],
 			limit_prepare ? " ..." : "; with -s first, as a sealed mount");
 		return 2;

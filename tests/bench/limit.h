@@ -26,8 +26,9 @@ typedef bool limit_each(void *context, const char *name, uint64_t id);
 void limit_names(uint64_t after, limit_each *, void *) __attribute__((weak));
 /* A file of its is looked up: false, as below, when that went wrong. */
 bool limit_attributes(uint64_t id) __attribute__((weak));
-/* Its security.json is read. */
+/* Its security.json is read, or where it is sealed, its token. */
 bool limit_security(uint64_t id) __attribute__((weak));
+bool limit_seal(uint64_t id) __attribute__((weak));
 
 void limit_free(void) __attribute__((weak));
 

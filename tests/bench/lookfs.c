@@ -4,12 +4,13 @@
 #include "cli/confine.h"
 
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMED, NUMBERED, NAMES, FACTS, VERSIONS, STATEMENTS };
+enum { NAMED, NUMBERED, NAMES, FACTS, VERSIONS, SEAL, STATEMENTS };
 
 /* What files' attributes are made of. */
 #define ATTRIBUTES "id, status, security_size, token_size, security_at, status_at, token_at, pinned"
@@ -21,6 +22,8 @@ static const char *const text[STATEMENTS] = {
 	"SELECT fact, value, at, source, state FROM fact WHERE device = ?1",
 	"SELECT id, number, escrowed_at, confirmed_at, sealed_at, ended_at, ending FROM version "
 	"WHERE device = ?1 ORDER BY number",
+	"SELECT blob FROM version v CROSS JOIN sealed s ON s.version = v.id "
+	"WHERE v.device = ?1 AND v.ended_at = 0",
 };
 
 /* One connection, which keeps what it has read, as the one that a mount uses for one client. */
@@ -133,4 +136,19 @@ bool limit_security(uint64_t id)
 	free(made);
 	json_decref(object);
 	return done;
+}
+
+bool limit_seal(uint64_t id)
+{
+	static _Thread_local unsigned char pem[64 * 1024];
+	sqlite3_stmt *seal = statements[SEAL];
+	pthread_mutex_lock(&mutex);
+	sqlite3_bind_int64(seal, 1, (int64_t)id);
+	bool found = sqlite3_step(seal) == SQLITE_ROW;
+	int len = found ? sqlite3_column_bytes(seal, 0) : 0;
+	if (found && len < (int)sizeof pem / 2)
+		EVP_EncodeBlock(pem, sqlite3_column_blob(seal, 0), len);
+	sqlite3_reset(seal);
+	pthread_mutex_unlock(&mutex);
+	return found;
 }

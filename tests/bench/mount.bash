@@ -109,6 +109,7 @@ ready() {
 	ten | sealed) store_of_ten ;;
 	look) ready floor ;;
 	look_ten) store_of_ten; ready floor_ten ;;
+	look_sealed) store_of_ten; ready floor_sealed ;;
 	limit_*)
 		ready floor
 		store_of_ten
@@ -138,6 +139,7 @@ serve() {
 	limit_*) set -- "$@" "$BUILD/bench/limitfs" "$N" "$at" "$T/device" "${1#limit_}" "$T/$1.db" "$STORE.key.pem" "$STORE.recovery.pem" ;;
 	look) set -- "$@" "$BUILD/bench/lookfs" "$N" "$at" "$T/device" "$STORE/escrow.db" ;;
 	look_ten) set -- "$@" "$BUILD/bench/lookfs" "$TEN" "$at" "$T/device.ten" "$T/ten/escrow.db" ;;
+	look_sealed) set -- "$@" "$BUILD/bench/lookfs" -s "$TEN" "$at" "$T/device.sealed" "$T/ten/escrow.db" ;;
 	floor_ten) set -- "$@" "$BUILD/bench/emptyfs" "$TEN" "$at" "$T/device.ten" ;;
 	floor_sealed) set -- "$@" "$BUILD/bench/emptyfs" -s "$TEN" "$at" "$T/device.sealed" ;;
 	gocryptfs) set -- "$@" gocryptfs -fg -q -passfile "$T/password" "$T/cipher" "$at" ;;

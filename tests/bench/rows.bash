@@ -73,7 +73,7 @@ look_anew() {
 walk() {
 	local line=$1 name times=()
 	shift
-	[ "$PEERS $SECTION" != 'yes pinned' ] || [ "$1" = look_ten ] || set -- "$@" gocryptfs
+	[ "$PEERS $SECTION" != 'yes pinned' ] || [[ $1 == look_* ]] || set -- "$@" gocryptfs
 	for name; do
 		fresh "$name"
 		took "$name" "$line"
@@ -277,7 +277,9 @@ rows() {
 	walk_row 'grep -L' 'grep -L escrowed devices/*/bootstrap_status || :' ten floor_ten
 	row "limit: grep -L, $TEN devices" s - 'floor<=1.3' walk 'grep -L escrowed devices/*/bootstrap_status || :' look_ten floor_ten
 	walk_row 'tar, sealed' 'tar -cf - devices | cat' sealed floor_sealed
+	row "limit: tar, sealed, $TEN devices" s - 'floor<=1.3' walk 'tar -cf - devices | cat' look_sealed floor_sealed
 	walk_row 'rsync -a, sealed' "rsync -a devices/ $SHM/dump" sealed floor_sealed
+	row "limit: rsync -a, sealed, $TEN devices" s - 'floor<=1.3' walk "rsync -a devices/ $SHM/dump" look_sealed floor_sealed
 	row 'escrow, 1 writer' /s ext4+fsync 'floor>=0.9' escrow_one
 	row 'escrow, 1 writer, of its own rows' /s 'these rows' 'floor>=0.9' escrow_rows
 	row 'limit: escrow, 1 writer' /s 'their sum' 'floor>=0.9' limit_one escrow escrow seal
