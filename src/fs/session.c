@@ -52,14 +52,16 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 			    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
 			    FUSE_CAP_READDIRPLUS_AUTO;
 	/*
-	 * A sealed mount is there to be walked through as a whole. Nobody is asked at open there, so
-	 * nothing is truncated then.
+	 * A sealed mount is there to be walked through as a whole, and its links stay as they are. Nobody
+	 * is asked at open there, so nothing is truncated then.
 	 */
-	if (fs->sealed)
+	if (fs->sealed) {
 		connection->want &=
 			~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS_AUTO);
-	else
+		connection->want |= FUSE_CAP_CACHE_SYMLINKS;
+	} else {
 		connection->want |= FUSE_CAP_POSIX_ACL;
+	}
 	/* No pipes and no buffers but those that are wiped; writes in order, and at once. */
 	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 					FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE |
