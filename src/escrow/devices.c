@@ -233,13 +233,19 @@ enum error escrow_device_remove(struct escrow *escrow, const struct actor *actor
 
 /* ---- security.json ---- */
 
+static enum error look_at_all(struct escrow *escrow, int64_t id, struct dossier *dossier)
+{
+	SCOPED(store_view_scoped) struct tx *tx = NULL;
+	TRY(store_view_beside(escrow->store, &tx));
+	return dossier_load(tx, id, dossier);
+}
+
+/* It is written when nobody waits for the view any more. */
 enum error escrow_security(struct escrow *escrow, int64_t id, struct bytes *text,
 			   struct device *device)
 {
-	SCOPED(store_view_scoped) struct tx *tx = NULL;
-	TRY(store_view(escrow->store, &tx));
-	SCOPED(dossier_free) struct dossier dossier;
-	TRY(dossier_load(tx, id, &dossier));
+	SCOPED(dossier_free) struct dossier dossier = {.current = -1};
+	TRY(look_at_all(escrow, id, &dossier));
 	*device = dossier.device;
 	if (escrow->mode == ESCROW_SEALED)
 		show_sealed(device, dossier_current(&dossier));
