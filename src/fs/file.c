@@ -28,9 +28,9 @@ static bool writes(const struct fuse_file_info *info)
 /* ---- open ---- */
 
 /* What no permission makes possible; the kernel lets root through all modes. */
-static enum error check(const struct node *node, const struct fuse_file_info *info)
+static enum error check(const struct file *file, const struct node *node,
+			const struct fuse_file_info *info)
 {
-	const struct file *file = node->entry->file;
 	if (!writes(info) && !(info->flags & O_TRUNC))
 		return OK;
 	if (!file->writable)
@@ -60,25 +60,28 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct fs *fs = fs_of(req);
 	struct node node;
 	struct handle *handle = NULL;
+	const struct file *file = NULL;
 	int64_t told = changes_told(fs->changes); /* of the node it may be more */
 	if (fs->sealed) {
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
 	enum error result = node_find(fs, number, &node);
-	if (!result && !node.entry->file)
+	if (!result)
+		file = node.entry->file;
+	if (!result && !file)
 		result = fail(ERR_INVALID, "%s: it is no regular file", node_path(&node));
-	if (result) {
+	if (!file) {
 		fuse_reply_err(req, reply_errno(result));
 		return;
 	}
-	result = check(&node, info);
+	result = check(file, &node, info);
 	if (result) {
 		refuse(req, &node, result);
 		return;
 	}
 	struct actor actor = {0};
-	bool event = reads(info) && node.entry->file->recorded;
+	bool event = reads(info) && file->recorded;
 	if (event)
 		actor_of(req, &actor);
 	/* A close says something only to who wrote. */
