@@ -280,7 +280,10 @@ enum error store_devices(struct tx *, enum status, int64_t after, int limit, sto
  */
 typedef bool store_each_glance(void *context, const struct device *);
 enum error store_glances(struct tx *, int64_t after, int limit, store_each_glance *, void *);
-/* All of each device whose number is over `after`, and `last` at the most. */
+/*
+ * All of each device whose number is over `after`, and `last` at the most. `each` may ask for one's current
+ * version.
+ */
 enum error store_devices_between(struct tx *, int64_t after, int64_t last, store_each_glance *,
 				 void *);
 

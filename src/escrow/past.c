@@ -121,7 +121,14 @@ enum error escrow_seal_text(struct escrow *escrow, int64_t version, struct bytes
 	SCOPED(bytes_free) struct bytes blob = {0};
 	SCOPED(store_view_scoped) struct tx *tx = NULL;
 	TRY(store_view(escrow->store, &tx));
-	TRY(store_blob(tx, version, &blob));
+	enum error found = store_blob(tx, version, &blob);
+	if (found == ERR_NOT_FOUND)
+		return fail(
+			ERR_BAD_SEAL,
+			"version row %lld: the store has lost its seal; restore the store from a "
+			"backup",
+			(long long)version);
+	TRY(found);
 	return seal_armor(blob.data, blob.len, pem);
 }
 

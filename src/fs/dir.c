@@ -4,9 +4,9 @@
  * the store's.
  */
 #include "catalog.h"
+#include "file.h"
 #include "known.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define CATALOG 256
@@ -270,7 +270,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct node node;
 	if (fs_of(req)->sealed) {
-		fuse_reply_err(req, ENOSYS); /* file.c says why */
+		file_unopened(req, info);
 		return;
 	}
 	enum error result = node_find(fs_of(req), number, &node);

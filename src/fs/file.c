@@ -4,7 +4,10 @@
  *
  * In a sealed mount nothing changes, so a descriptor has nothing to hold there. The kernel is told so at
  * the first open, opendir and flush (ENOSYS), and asks for none any more: it reads, and keeps what it has
- * read, pages and listings, for as long as the mount lasts. A backup makes a third of the requests.
+ * read, pages and listings, for as long as the mount lasts. A backup makes a third of the requests. What
+ * comes all the same comes without a handle. (Root may have the kernel forget that the mount is read-only:
+ * then what is written is refused here, but what is stored into a shared mapping is in the page cache, for
+ * all who read there.)
  *
  * MUST: what was written is wiped from the worker's buffer. (test: memory.bats)
  */
@@ -14,6 +17,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+
+void file_unopened(fuse_req_t req, struct fuse_file_info *info)
+{
+	info->keep_cache = 1;
+	if (fs_of(req)->spared)
+		fuse_reply_err(req, ENOSYS);
+	else
+		fuse_reply_open(req, info);
+}
 
 static bool reads(const struct fuse_file_info *info)
 {
@@ -63,7 +75,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	const struct file *file = NULL;
 	int64_t told = changes_told(fs->changes); /* of the node it may be more */
 	if (fs->sealed) {
-		fuse_reply_err(req, ENOSYS);
+		file_unopened(req, info);
 		return;
 	}
 	enum error result = node_find(fs, number, &node);
@@ -124,7 +136,7 @@ enum error file_settle(struct fs *fs, const struct node *node, struct handle **o
 {
 	struct actor actor = {.loginuid = -1};
 	struct fuse_file_info info = {.flags = O_RDONLY};
-	enum error result = handle_new(fs, node, 0, out);
+	enum error result = handle_new(fs, node, changes_told(fs->changes), out);
 	if (!result && node->entry->file->open)
 		result = node->entry->file->open(*out, node, &actor, &info);
 	return result;
@@ -177,8 +189,8 @@ void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_t size,
 	struct handle *handle = handle_of(info);
 	struct reply reply = {.kind = REPLY_WRITTEN, .written = size};
 	struct actor actor;
-	/* (Root can have the kernel forget that the mount is read-only.) */
 	if (fs_of(req)->sealed) {
+		secret_wipe((void *)bytes, size);
 		fuse_reply_err(req, EROFS);
 		return;
 	}
@@ -223,7 +235,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t number, int data, struct fuse_file_info
 void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct handle *handle = handle_of(info);
-	if (handle->entry->node == NODE_CHECKIN)
+	if (handle && handle->entry->node == NODE_CHECKIN)
 		checkin_closed(handle->fs, number);
 	handle_drop(handle);
 	fuse_reply_err(req, 0);

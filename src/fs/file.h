@@ -25,9 +25,11 @@ struct file {
 extern const struct file file_token, file_security, file_status, file_checkin, file_trail,
 	file_metrics, file_policy, file_version, file_about;
 
+/* Answers an open of a sealed mount's file or directory, which hands out nothing. */
+void file_unopened(fuse_req_t, struct fuse_file_info *);
 /*
- * What a file of a sealed escrow says, with no descriptor: a handle as if it had been opened. On an error,
- * too, the caller drops it unless it is NULL, as it was.
+ * What a regular file of a sealed escrow says, with no descriptor: a handle as if it had been opened. On an
+ * error, too, the caller drops it unless it is NULL, as it was.
  */
 enum error file_settle(struct fs *, const struct node *, struct handle **out);
 

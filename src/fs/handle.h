@@ -31,7 +31,7 @@ struct handle {
 enum error handle_new(struct fs *, const struct node *, int64_t told, struct handle **);
 
 /*
- * The last one to drop it ends its writer and frees it. A read answers out of the handle's memory,
+ * The last one to drop it ends its writer, and it is nobody's. A read answers out of the handle's memory,
  * and its caller may have the answer, and close, before the answering call returns here: it holds
  * the handle meanwhile.
  */

@@ -46,6 +46,7 @@ struct fs {
 	struct workers *workers;
 	bool sealed;
 	bool greeted;	 /* the kernel said hello */
+	bool spared;	 /* and can do without open, where there is nothing to open */
 	int64_t born_at; /* the time of what has none of its own */
 	struct checkins checkins;
 	struct pieces pieces;

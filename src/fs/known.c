@@ -177,6 +177,16 @@ static void keep(struct known *known, uint64_t count, const struct device *devic
 	atomic_store(&known->named[scatter_name(device->udid)], device->id);
 }
 
+static void clear(struct known *known, int64_t id)
+{
+	struct set *set = &known->sets[scatter(id, SET_BITS)];
+	pthread_mutex_lock(&set->mutex);
+	int place = find(set, id);
+	if (place >= 0)
+		set->id[place] = 0;
+	pthread_mutex_unlock(&set->mutex);
+}
+
 static void keep_text(struct known *known, const struct device *device, struct content *content)
 {
 	if (!known || content->len > TEXT_MAX)
@@ -222,7 +232,7 @@ enum error known_anew(struct fs *fs, int64_t id, struct device *out)
 	if (!found)
 		keep(fs->known, count, out);
 	else if (found == ERR_GONE && fs->known)
-		known_forget(fs->known, id); /* or its name would go on leading to it */
+		clear(fs->known, id); /* or its name would go on leading to it */
 	return found;
 }
 
@@ -264,11 +274,6 @@ enum error known_security(struct fs *fs, int64_t id, struct device *out, struct 
 
 void known_forget(struct known *known, int64_t id)
 {
-	struct set *set = &known->sets[scatter(id, SET_BITS)];
 	atomic_fetch_add(&known->forgotten, 1);
-	pthread_mutex_lock(&set->mutex);
-	int place = find(set, id);
-	if (place >= 0)
-		set->id[place] = 0;
-	pthread_mutex_unlock(&set->mutex);
+	clear(known, id);
 }

@@ -5,8 +5,8 @@
 #include "inside.h"
 
 /*
- * Devices that were asked for lately, with what security.json says of them: to look again, or to open
- * again, asks the store for nothing. So many and no more, whatever the number of devices.
+ * Devices that were asked for lately, and those that are next in a walk, with what security.json says of
+ * them: to look again, or to open again, asks the store for nothing. So many and no more, whatever the number of devices.
  *
  * What is known of a device holds for as long as what the kernel keeps of it: until changes.c tells of
  * its next change, before whoever made that is answered. Row and text of one device are of one moment.

@@ -59,6 +59,8 @@ static void op_init(void *context, struct fuse_conn_info *connection)
 		connection->want &=
 			~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS_AUTO);
 		connection->want |= FUSE_CAP_CACHE_SYMLINKS;
+		fs->spared = connection->capable & FUSE_CAP_NO_OPEN_SUPPORT &&
+			     connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	} else {
 		connection->want |= FUSE_CAP_POSIX_ACL;
 	}

@@ -295,8 +295,6 @@ static void list(struct listing *listing, uint64_t number, off_t offset)
 	} else if (number == DEVICES) {
 		list_devices(listing, offset > FIRST_ID ? (uint64_t)offset : FIRST_ID);
 	} else if (number >= FIRST_ID * FILES && !(number & HISTORY)) {
-		if (listing->plus && limit_attributes && !limit_attributes(number / FILES))
-			return;
 		for (int file = SECURITY; file < FILES; file++)
 			if (offset < 2 + file &&
 			    !put(listing, names[file], number + (uint64_t)file, 2 + file))
@@ -310,6 +308,11 @@ static void reply_list(fuse_req_t req, uint64_t number, size_t size, off_t offse
 {
 	static _Thread_local char buffer[MAX_WRITE];
 	struct listing listing = {req, plus, size < MAX_WRITE ? size : MAX_WRITE, 0, buffer};
+	bool of_device = number >= FIRST_ID * FILES && !(number & HISTORY);
+	if (of_device && plus && limit_attributes && !limit_attributes(number / FILES)) {
+		fuse_reply_err(req, EIO);
+		return;
+	}
 	list(&listing, number, offset);
 	fuse_reply_buf(req, buffer, listing.used);
 }

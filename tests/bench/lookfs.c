@@ -50,7 +50,7 @@ int limit_prepare(char **what, int count, const char *security)
 {
 	json_error_t error;
 	if (count != 1) {
-		fprintf(stderr, "usage: lookfs N MOUNTPOINT DEVICE STORE/escrow.db\n");
+		fprintf(stderr, "usage: lookfs [-s] N MOUNTPOINT DEVICE STORE/escrow.db\n");
 		return -1;
 	}
 	path = what[0];
@@ -146,7 +146,8 @@ bool limit_seal(uint64_t id)
 	sqlite3_bind_int64(seal, 1, (int64_t)id);
 	bool found = sqlite3_step(seal) == SQLITE_ROW;
 	int len = found ? sqlite3_column_bytes(seal, 0) : 0;
-	if (found && len < (int)sizeof pem / 2)
+	found = found && len < (int)sizeof pem / 2;
+	if (found)
 		EVP_EncodeBlock(pem, sqlite3_column_blob(seal, 0), len);
 	sqlite3_reset(seal);
 	pthread_mutex_unlock(&mutex);

@@ -74,27 +74,29 @@ size = 0
 # What is read stands still: a heap may shrink.
 for pid in pids:
     os.kill(int(pid), signal.SIGSTOP)
-with open(directory + "/memory", "wb") as out:
+try:
+    with open(directory + "/memory", "wb") as out:
+        for pid in pids:
+            with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+                for line in maps:
+                    low, high, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
+                    if "r" not in rights or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+                        continue
+                    memory.seek(int(low, 16))
+                    left = int(high, 16) - int(low, 16)
+                    while left:
+                        try:
+                            data = memory.read(min(left, 1 << 20))
+                        except OSError:
+                            assert "/" in line, line  # a file's mapping, behind the file's end
+                            break
+                        left -= len(data)
+                        size += len(data)
+                        if data.strip(b"\0"):
+                            out.write(data)
+finally:
     for pid in pids:
-        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-            for line in maps:
-                low, high, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
-                if "r" not in rights or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
-                    continue
-                memory.seek(int(low, 16))
-                left = int(high, 16) - int(low, 16)
-                while left:
-                    try:
-                        data = memory.read(min(left, 1 << 20))
-                    except OSError:
-                        assert "/" in line, line  # a file's mapping, behind the file's end
-                        break
-                    left -= len(data)
-                    size += len(data)
-                    if data.strip(b"\0"):
-                        out.write(data)
-for pid in pids:
-    os.kill(int(pid), signal.SIGCONT)
+        os.kill(int(pid), signal.SIGCONT)
 assert size > 16 << 20, size  # the secure heap alone
 with open(directory + "/tokens", "rb") as tokens, open(directory + "/pieces", "wb") as pieces, \
         open(directory + "/whose", "w") as whose:

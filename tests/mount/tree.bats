@@ -151,7 +151,7 @@ assert not missing, missing
 PY
 }
 
-@test "a walk in the order of the listing shows what changed ahead of it: by this mount at once, by another process soon" {
+@test "a walk in the order of the devices shows what changed ahead of it: by this mount at once, by another process soon" {
 	for i in $(seq 60); do message Authenticate "UDID=D-$i"; done >"$T/stream"
 	escrowfs import "$S" - <"$T/stream"
 	set_token "$TOKEN_1" D-34 >"$T/message"
@@ -166,8 +166,7 @@ def status(name):
 def go(first, last):
     for i in range(first, last):
         os.stat(f"{devices}/D-{i}")
-names = [e.name for e in os.scandir(devices)]
-assert names == [f"D-{i}" for i in range(1, 61)], names
+# (Nothing is listed: that would tell the kernel of all of them.)
 go(1, 10)
 with open(devices + "/D-20/token", "w") as file:
     file.write(token + "\n")
