@@ -81,6 +81,18 @@ enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 	return OK;
 }
 
+/* What the directory was found with is as new as what would be found now, unless it is asked for each time. */
+static enum error find_file(struct fs *fs, const struct node *directory, enum device_file file,
+			    struct node *out)
+{
+	if (tree_device(file)->fresh && !fs->sealed)
+		TRY(known_anew(fs, directory->device.id, &out->device));
+	else
+		out->device = directory->device;
+	name_device(file, out);
+	return OK;
+}
+
 enum error node_child(struct fs *fs, const struct node *directory, const char *name,
 		      struct node *out)
 {
@@ -93,12 +105,8 @@ enum error node_child(struct fs *fs, const struct node *directory, const char *n
 		}
 		for (int i = FILE_DIRECTORY + 1; i < FILES_PER_DEVICE; i++) {
 			enum device_file file = (enum device_file)i;
-			if (strcmp(tree_device(file)->name, name) == 0) {
-				TRY(device_now(fs, tree_device(file), directory->device.id,
-					       &out->device));
-				name_device(file, out);
-				return OK;
-			}
+			if (strcmp(tree_device(file)->name, name) == 0)
+				return find_file(fs, directory, file, out);
 		}
 	} else if (directory->entry->catalog) {
 		return directory->entry->catalog->find(fs, directory, name, out);
