@@ -411,6 +411,8 @@ enum error token_look_of(struct escrow *, const struct device *, struct version 
 /* The same by its name in any case. ERR_NOT_FOUND. */
 enum error token_look_named(struct escrow *, const char *udid, struct device *, struct version *,
 			    struct bytes *blob);
+/* ERR_BAD_SEAL: that version's blob isn't there. */
+enum error token_lost(const struct device *, const struct version *);
 
 /* ---- checkin.c ---- */
 

@@ -116,6 +116,18 @@ enum error escrow_past_version(struct escrow *escrow, int64_t id, struct version
 	return OK;
 }
 
+/* Whose it was. */
+static enum error lost(struct tx *tx, int64_t id)
+{
+	struct version version;
+	struct device device;
+	TRY(store_version(tx, id, &version));
+	enum error found = store_device(tx, version.device, &device);
+	if (found == ERR_GONE)
+		found = store_removed(tx, version.device, &device);
+	return found ? found : token_lost(&device, &version);
+}
+
 enum error escrow_seal_text(struct escrow *escrow, int64_t version, struct bytes *pem)
 {
 	SCOPED(bytes_free) struct bytes blob = {0};
@@ -123,11 +135,7 @@ enum error escrow_seal_text(struct escrow *escrow, int64_t version, struct bytes
 	TRY(store_view(escrow->store, &tx));
 	enum error found = store_blob(tx, version, &blob);
 	if (found == ERR_NOT_FOUND)
-		return fail(
-			ERR_BAD_SEAL,
-			"version row %lld: the store has lost its seal; restore the store from a "
-			"backup",
-			(long long)version);
+		return lost(tx, version);
 	TRY(found);
 	return seal_armor(blob.data, blob.len, pem);
 }

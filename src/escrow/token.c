@@ -314,6 +314,14 @@ enum error token_proves(struct tx *tx, struct escrow *escrow, struct dossier *do
 
 /* ---- out ---- */
 
+enum error token_lost(const struct device *device, const struct version *version)
+{
+	return fail(ERR_BAD_SEAL,
+		    "device %s, version %d: the store has lost its seal; restore the store from a "
+		    "backup",
+		    device->udid, version->number);
+}
+
 static enum error look(struct tx *tx, const struct device *device, struct version *version,
 		       struct bytes *blob)
 {
@@ -324,12 +332,7 @@ static enum error look(struct tx *tx, const struct device *device, struct versio
 	}
 	TRY(found);
 	found = store_blob(tx, version->id, blob);
-	return found == ERR_NOT_FOUND
-		       ? fail(ERR_BAD_SEAL,
-			      "device %s, version %d: the store has lost its seal; restore the "
-			      "store from a backup",
-			      device->udid, version->number)
-		       : found;
+	return found == ERR_NOT_FOUND ? token_lost(device, version) : found;
 }
 
 enum error token_look(struct escrow *escrow, int64_t id, struct device *device,

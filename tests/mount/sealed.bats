@@ -129,6 +129,11 @@ PY
 	run -2 tar -C "$X" -cf "$T/tar" devices
 	assert_has "$output" 'token'
 	tar -tf "$T/tar" "devices/$UDID/security.json"
+	run -1 --separate-stderr escrowfs export "$S" --to tree "$T/tree"
+	for version in 1 2; do
+		assert_has "$stderr" "device $UDID, version $version: the store has lost its seal; restore the store from a backup"
+	done
+	[ -s "$T/tree/devices/$UDID/security.json" ]
 }
 
 @test "it can't be written either when root has made the mount one that can" {
