@@ -59,7 +59,7 @@ static bool put_node(struct listing *listing, const char *name, const struct nod
 		     int64_t offset)
 {
 	struct fuse_entry_param entry;
-	if (!listing->plus || (node->entry->fresh && !listing->fs->sealed))
+	if (!listing->plus || node_asked_each_time(listing->fs, node->entry))
 		return put_bare(listing, name, node->number, node->entry->type, offset);
 	if (node_entry(listing->fs, node, &entry))
 		return true;

@@ -4,10 +4,10 @@
  *
  * In a sealed mount nothing changes, so a descriptor has nothing to hold there. The kernel is told so at
  * the first open, opendir and flush (ENOSYS), and asks for none any more: it reads, and keeps what it has
- * read, pages and listings, for as long as the mount lasts. A backup makes less than half of the requests. What
- * comes all the same comes without a handle. (Root may have the kernel forget that the mount is read-only:
- * then what is written is refused here, but what is stored into a shared mapping is in the page cache, for
- * all who read there.)
+ * read, pages and listings, for as long as the mount lasts. A backup makes less than half of the requests.
+ * What comes all the same comes without a handle. (Root may have the kernel forget that the mount is
+ * read-only: then what is written is refused here, but what is stored into a shared mapping is in the page
+ * cache, for all who read there.)
  *
  * MUST: what was written is wiped from the worker's buffer. (test: memory.bats)
  */

@@ -98,6 +98,8 @@ uint64_t node_past_parent(const struct node *);
 int64_t node_past_modified(const struct node *);
 
 bool node_is(const struct node *, enum device_file);
+/* Does the kernel keep no attributes of it? (In a sealed mount it keeps all.) */
+bool node_asked_each_time(const struct fs *, const struct entry *);
 /* The UDID of the node's device, or NULL: what the trail calls it by. */
 const char *node_udid(const struct node *);
 /* From the top of the mount; "" of a link, and of what is old. Until this thread asks again. */

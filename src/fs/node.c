@@ -44,6 +44,11 @@ void node_link(enum search_by by, const struct device *device, struct node *out)
 
 /* ---- finding one ---- */
 
+bool node_asked_each_time(const struct fs *fs, const struct entry *entry)
+{
+	return entry->fresh && !fs->sealed;
+}
+
 /*
  * What the kernel keeps may be a second old when another process changed it. What the kernel asks for
  * each time never is.
@@ -51,7 +56,8 @@ void node_link(enum search_by by, const struct device *device, struct node *out)
 static enum error device_now(struct fs *fs, const struct entry *entry, int64_t id,
 			     struct device *out)
 {
-	return entry->fresh && !fs->sealed ? known_anew(fs, id, out) : known_device(fs, id, out);
+	return node_asked_each_time(fs, entry) ? known_anew(fs, id, out)
+					       : known_device(fs, id, out);
 }
 
 enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
@@ -85,7 +91,7 @@ enum error node_find(struct fs *fs, fuse_ino_t number, struct node *out)
 static enum error find_file(struct fs *fs, const struct node *directory, enum device_file file,
 			    struct node *out)
 {
-	if (tree_device(file)->fresh && !fs->sealed)
+	if (node_asked_each_time(fs, tree_device(file)))
 		TRY(known_anew(fs, directory->device.id, &out->device));
 	else
 		out->device = directory->device;

@@ -147,7 +147,7 @@ static enum error version_open(struct handle *handle, const struct node *node,
 			       const struct actor *actor, struct fuse_file_info *info)
 {
 	(void)actor;
-	info->keep_cache = 1;
+	(void)info;
 	SCOPED(bytes_free) struct bytes text = {0};
 	TRY(escrow_seal_text(handle->fs->escrow, node->version.id, &text));
 	return content_take(&text, &handle->text);
@@ -173,7 +173,7 @@ static enum error about_open(struct handle *handle, const struct node *node,
 			     const struct actor *actor, struct fuse_file_info *info)
 {
 	(void)actor;
-	info->keep_cache = 1;
+	(void)info;
 	SCOPED(bytes_free) struct bytes text = {0};
 	TRY(escrow_removed_security(handle->fs->escrow, &node->device, &text));
 	return content_take(&text, &handle->text);
